@@ -1,0 +1,281 @@
+"""The life of an activity: schedule, claim, report, heartbeat, time out, give back.
+
+    (ScheduleActivity) --> PENDING --claim--> RUNNING --complete--> COMPLETED
+                              ^                  |--fail / time out, attempts left: back to PENDING
+                              +--- given back ---+--fail / time out, none left --> FAILED
+    The run closes: PENDING and RUNNING become CANCELLED.
+
+A retry is the engine's own business: no event, so replay never sees it.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from ..jsontext import dumps
+from ..jsontext import embed
+from ..jsontext import loads
+from .change import Change
+from .change import RunPen
+from .commands import ScheduleActivity
+from .errors import LeaseLost
+from .errors import StaleAttempt
+from .errors import WorkflowClosed
+from .model import Activity
+from .model import ActivityStatus
+from .model import Attempt
+from .model import Run
+from .model import Task
+from .requests import ActivityFailure
+from .requests import ActivityReport
+from .requests import Heartbeat
+from .tokens import ActivityToken
+
+REPEATED = {"ok": True, "repeated": True}
+_REPORTED = frozenset({ActivityStatus.COMPLETED, ActivityStatus.FAILED, ActivityStatus.PENDING})
+_CAP_FACTOR = 100.0  # the longest wait between attempts, in first waits, where none is given
+
+
+def scheduled(command: ScheduleActivity, run: Run, activity_key: int, now: float) -> Activity:
+    """Make the row of a newly scheduled activity."""
+    return Activity(
+        activity_key=activity_key,
+        run_key=run.run_key,
+        seq=command.seq,
+        namespace=run.namespace,
+        task_queue=command.task_queue or run.task_queue,
+        name=command.name,
+        priority=run.priority,
+        input=command.input,
+        status=ActivityStatus.PENDING.value,
+        result=None,
+        error=None,
+        attempt=1,
+        max_attempts=command.max_attempts,
+        initial_interval_secs=command.initial_interval_secs,
+        backoff_coefficient=command.backoff_coefficient,
+        max_interval_secs=command.max_interval_secs,
+        jitter=command.jitter,
+        non_retryable=dumps(list(command.non_retryable)) if command.non_retryable else None,
+        schedule_to_start_secs=None,
+        start_to_close_secs=command.start_to_close_secs,
+        schedule_to_close_secs=None,
+        heartbeat_timeout_secs=command.heartbeat_timeout_secs,
+        visible_at=now,
+        deadline_at=None,
+        token=None,
+        owner=None,
+        session=None,
+        exchange=None,
+        last_heartbeat=None,
+        heartbeat_details=None,
+        last_failure=None,
+        cancel_requested=False,
+        scheduled_at=now,
+        started_at=None,
+        completed_at=None,
+    )
+
+
+def deadline(activity: Activity, started_at: float, last_heartbeat: float | None) -> float | None:
+    """Give the moment at which a running attempt has taken too long. The heartbeat counts from the claim."""
+    limits = []
+    if activity.start_to_close_secs is not None:
+        limits.append(started_at + activity.start_to_close_secs)
+    if activity.heartbeat_timeout_secs is not None:
+        limits.append((last_heartbeat or started_at) + activity.heartbeat_timeout_secs)
+    return min(limits, default=None)
+
+
+def complete(
+    run: Run, task: Task | None, activity: Activity, token: ActivityToken, token_hash: str, result: str | None,
+    now: float,
+) -> Change:  # fmt: skip
+    """Record the result. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
+    if _repeats(activity, token_hash):
+        return Change(answer=REPEATED)
+    _check_lease(run, activity, token, token_hash)
+    change = Change(answer={"ok": True})
+    pen = RunPen(change, run, task, now)
+    done = activity._replace(
+        status=ActivityStatus.COMPLETED.value, result=result, completed_at=pen.now, deadline_at=None
+    )
+    change.activities.append(done)
+    _tell_run(pen, "ActivityCompleted", activity, result=embed(result))
+    pen.done()
+    return change
+
+
+def fail(
+    run: Run, task: Task | None, activity: Activity, token: ActivityToken, token_hash: str,
+    failure: ActivityFailure, now: float,
+) -> Change:  # fmt: skip
+    """Try again after the back-off, or fail for good. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
+    if _repeats(activity, token_hash):
+        return Change(answer=REPEATED)
+    _check_lease(run, activity, token, token_hash)
+    return _attempt_failed(run, task, activity, failure, None, now)
+
+
+def report(
+    run: Run, task: Task | None, activity: Activity, token: ActivityToken, token_hash: str, told: ActivityReport,
+    now: float,
+) -> Change:  # fmt: skip
+    """Take a worker's report, whichever it is. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
+    if told.failure is not None:
+        return fail(run, task, activity, token, token_hash, told.failure, now)
+    return complete(run, task, activity, token, token_hash, told.result, now)
+
+
+def heartbeat(
+    run: Run, activity: Activity, token: ActivityToken, token_hash: str, beat: Heartbeat, now: float
+) -> Change:
+    """Move the heartbeat's deadline and keep the details. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
+    _check_lease(run, activity, token, token_hash)
+    now = max(now, activity.started_at or now)
+    beaten = activity._replace(
+        last_heartbeat=now,
+        heartbeat_details=activity.heartbeat_details if beat.details is None else beat.details,
+        deadline_at=deadline(activity, activity.started_at or now, now),
+    )
+    return Change(answer={"cancel_requested": activity.cancel_requested}, activities=[beaten])
+
+
+def expire(run: Run, task: Task | None, activity: Activity, now: float) -> Change:
+    """End an attempt that took too long: it is a failed attempt of error_type `timeout`."""
+    if activity.status != ActivityStatus.RUNNING or activity.deadline_at is None or activity.deadline_at > now:
+        return Change(answer=False)
+    kind = _overdue(activity, now)
+    failure = ActivityFailure(error=f"timed out: {kind}", error_type="timeout", details=activity.heartbeat_details)
+    change = _attempt_failed(run, task, activity._replace(token=None), failure, kind, now)
+    change.answer = True
+    return change
+
+
+def give_back(run: Run, activity: Activity, now: float) -> Change:
+    """Make a running attempt ready for another worker, at once, and not count it."""
+    if run.closed or activity.status != ActivityStatus.RUNNING:
+        return Change(answer=False)
+    ready = activity._replace(
+        status=ActivityStatus.PENDING.value, visible_at=max(now, activity.scheduled_at), token=None, owner=None,
+        session=None, exchange=None, deadline_at=None, started_at=None, last_heartbeat=None,
+    )  # fmt: skip
+    return Change(answer=True, activities=[ready])
+
+
+def backoff(activity: Activity) -> float:
+    """Give the seconds between this attempt and the next, shortened by up to the `jitter` share.
+
+    The share is a hash of key and attempt: no two activities agree, and a test knows it exactly.
+    """
+    first = activity.initial_interval_secs
+    cap = activity.max_interval_secs if activity.max_interval_secs is not None else first * _CAP_FACTOR
+    wait, doublings = first, 1
+    while doublings < activity.attempt and wait < cap:  # the cap before the power: no overflow
+        wait *= activity.backoff_coefficient
+        doublings += 1
+        if activity.backoff_coefficient <= 1.0:
+            break
+    chance = sha256(f"{activity.activity_key}.{activity.attempt}".encode()).digest()[0] / 256
+    return min(wait, cap) * (1.0 - activity.jitter * chance)
+
+
+def _attempt_failed(
+    run: Run, task: Task | None, activity: Activity, failure: ActivityFailure, timeout_type: str | None, now: float
+) -> Change:
+    change = Change(answer={"ok": True})
+    pen = RunPen(change, run, task, now)
+    change.attempts.append(
+        Attempt(
+            activity.activity_key,
+            activity.attempt,
+            run.run_key,
+            activity.owner,
+            failure.error,
+            failure.error_type,
+            activity.started_at,
+            pen.now,
+        )
+    )
+    told: dict[str, Any] = {"error": failure.error, "error_type": failure.error_type, "at": pen.now}
+    if failure.trace is not None:
+        told["trace"] = failure.trace
+    last_failure = dumps({**told, "attempt": activity.attempt})
+    if _may_retry(activity, failure):
+        change.activities.append(
+            activity._replace(
+                status=ActivityStatus.PENDING.value,
+                attempt=activity.attempt + 1,
+                visible_at=pen.now + backoff(activity),
+                last_failure=last_failure,
+                owner=None,
+                session=None,
+                exchange=None,
+                deadline_at=None,
+                started_at=None,
+                last_heartbeat=None,
+            )
+        )
+        return change
+    change.activities.append(
+        activity._replace(
+            status=ActivityStatus.FAILED.value,
+            error=failure.error,
+            last_failure=last_failure,
+            completed_at=pen.now,
+            deadline_at=None,
+        )
+    )
+    extra: dict[str, Any] = {"error": failure.error, "final_attempt": activity.attempt}
+    if failure.error_type is not None:
+        extra["error_type"] = failure.error_type
+    if timeout_type is not None:
+        extra["timeout_type"] = timeout_type
+    if failure.details is not None:
+        extra["details"] = embed(failure.details)
+    _tell_run(pen, "ActivityFailed", activity, **extra)
+    pen.done()
+    return change
+
+
+def _tell_run(pen: RunPen, event_type: str, activity: Activity, **extra: Any) -> None:
+    payload = {"activity_id": activity.activity_key, "activity_seq": activity.seq, "name": activity.name, **extra}
+    pen.waking_event(event_type, dumps(payload), ref_seq=activity.seq)
+    pen.set(waiting_for=None)
+
+
+def _may_retry(activity: Activity, failure: ActivityFailure) -> bool:
+    if failure.non_retryable:
+        return False
+    if activity.max_attempts and activity.attempt >= activity.max_attempts:
+        return False
+    if activity.non_retryable is None or failure.error_type is None:
+        return True
+    bare = failure.error_type.rpartition(".")[2]
+    return not {failure.error_type, bare}.intersection(loads(activity.non_retryable))
+
+
+def _overdue(activity: Activity, now: float) -> str:
+    started = activity.started_at or now
+    if activity.start_to_close_secs is not None and started + activity.start_to_close_secs <= now:
+        return "start_to_close"
+    return "heartbeat"
+
+
+def _repeats(activity: Activity, token_hash: str) -> bool:
+    """Whether this token's report was taken already. The token is kept until the next claim."""
+    return activity.token == token_hash and activity.status in _REPORTED
+
+
+def _check_lease(run: Run, activity: Activity, token: ActivityToken, token_hash: str) -> None:
+    if run.closed or activity.status == ActivityStatus.CANCELLED:
+        raise WorkflowClosed(
+            f"workflow {run.workflow_id} is {run.status}: the activity's outcome is not wanted any more",
+            run_id=run.run_id, run_status=run.status,
+        )  # fmt: skip
+    if activity.status == ActivityStatus.RUNNING and activity.token == token_hash:
+        return
+    if token.attempt < activity.attempt:
+        raise StaleAttempt(f"attempt {token.attempt} of activity {activity.activity_key} is over")
+    raise LeaseLost(f"the lease on activity {activity.activity_key} was taken back")

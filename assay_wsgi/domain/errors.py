@@ -1,0 +1,145 @@
+"""What can be refused, and why. Each kind has a stable `code`; none of them knows HTTP.
+
+AssayError
++-- NotFound            the thing is not there
++-- Conflict            the thing is there, but not in a state that allows it
+|   +-- LeaseLost, StaleAttempt, WorkflowClosed, UnhandledEvents, Nondeterminism, ...
++-- Invalid             the request itself is wrong
+|   +-- BadCommand
++-- Unavailable         try again: nothing was decided (or, OutcomeUnknown, nobody can tell)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AssayError(Exception):
+    """A refusal with a stable `code`, a text for people, and members that go into the answer."""
+
+    code = "internal"
+
+    def __init__(self, message: str, code: str | None = None, **members: Any) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.members = members  # JSON values, shown beside the text: run_id, status, index, ...
+
+    @property
+    def message(self) -> str:
+        """The text for people."""
+        return str(self.args[0])
+
+
+class NotFound(AssayError):
+    """The named thing does not exist, or the caller may not know that it does."""
+
+    code = "not_found"
+
+
+class Conflict(AssayError):
+    """The named thing is in a state that does not allow this."""
+
+    code = "conflict"
+
+
+class AlreadyStarted(Conflict):
+    """An open run, or one that `id_reuse` forbids to repeat, has this id."""
+
+    code = "workflow_already_started"
+
+
+class AlreadyTerminal(Conflict):
+    """Cancel or terminate of a run that is closed. The wire answers 404."""
+
+    code = "already_terminal"
+
+
+class WorkflowClosed(Conflict):
+    """The run is closed: nothing can be added to it."""
+
+    code = "workflow_closed"
+
+
+class LeaseLost(Conflict):
+    """The task token is malformed, unknown, foreign, or its lease was taken back."""
+
+    code = "lease_lost"
+
+
+class StaleAttempt(Conflict):
+    """The token belongs to an earlier attempt of the activity."""
+
+    code = "stale_attempt"
+
+
+class UnhandledEvents(Conflict):
+    """A closing turn did not know of a signal or cancel request that waits."""
+
+    code = "unhandled_events"
+
+
+class Nondeterminism(Conflict):
+    """A command names a seq that the history holds with another name or kind."""
+
+    code = "nondeterminism"
+
+
+class AmbiguousNamespace(Conflict):
+    """Several namespaces have a run of this id: the caller must name one."""
+
+    code = "ambiguous_namespace"
+
+
+class NamespaceExists(Conflict):
+    """A namespace of this name is there already."""
+
+    code = "namespace_exists"
+
+
+class NamespaceNotEmpty(Conflict):
+    """A namespace with runs or schedules is not deleted unless forced."""
+
+    code = "namespace_not_empty"
+
+
+class SessionReplaced(Conflict):
+    """The worker has begun another session since: this one gets no work."""
+
+    code = "session_replaced"
+
+
+class Invalid(AssayError):
+    """The request cannot be understood or is out of bounds."""
+
+    code = "invalid"
+
+
+class BadCommand(Invalid):
+    """A command of a turn is unknown or malformed; `index` names it."""
+
+    code = "bad_command"
+
+
+class IdempotencyKeyReused(Invalid):
+    """The same Idempotency-Key came with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class Unavailable(AssayError):
+    """The store cannot do it now. Nothing was written; try again."""
+
+    code = "store_unavailable"
+
+
+class StoreBusy(Unavailable):
+    """Rows that this needs are held by somebody else for too long. Nothing was written; try again."""
+
+    code = "store_busy"
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection was lost during the commit and nobody could be asked. It may have been applied."""
+
+    code = "outcome_unknown"

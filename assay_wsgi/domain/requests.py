@@ -1,0 +1,144 @@
+"""What a caller hands to the engine: the requests that carry more than a name.
+
+Payloads are JSON text. Defaults here are the wire's; the API and the embedder share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from .commands import Command
+from .errors import AssayError
+
+MAIN = "main"  # the namespace that always exists, and the queue of those who name none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """An Idempotency-Key: the same (scope, key) with the same hash gets the first answer again."""
+
+    scope: str  # the principal; "anonymous" without authentication
+    key: str
+    hash: str  # of method, path, query and body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """Start a run."""
+
+    workflow_type: str
+    workflow_id: str | None = None  # None = wf-<type lower>-<epoch ms>-<key>
+    namespace: str = MAIN
+    task_queue: str = MAIN
+    input: str | None = None
+    search_attributes: Mapping[str, Any] | None = None
+    id_conflict: str = "fail"  # fail | use_existing | terminate_existing: when a run of this id is open
+    id_reuse: str = "allow"  # allow | allow_failed_only | reject: when the newest run of this id is closed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRef:
+    """Which run is meant: the newest of an id, or one run."""
+
+    workflow_id: str
+    namespace: str | None = None  # None = look it up over all namespaces
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailure:
+    """Why a workflow task could not be done. The run stays open; the task is tried again after a back-off."""
+
+    cause: str
+    message: str = ""
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnReport:
+    """A worker's answer to a workflow task: commands, or why there are none."""
+
+    task_token: str
+    commands: tuple[Command, ...] = ()
+    failure: TaskFailure | None = None
+    refused: AssayError | None = None  # the commands could not be read: the task fails with this answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityFailure:
+    """Why an attempt failed."""
+
+    error: str
+    error_type: str | None = None
+    non_retryable: bool = False
+    details: str | None = None  # JSON text
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityReport:
+    """A worker's answer to an activity task."""
+
+    task_token: str
+    result: str | None = None
+    failure: ActivityFailure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """An activity is still at work."""
+
+    task_token: str
+    details: str | None = None  # JSON text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """What a worker says of itself. None as a list means: any type."""
+
+    identity: str
+    workflows: tuple[str, ...] | None = None
+    activities: tuple[str, ...] | None = None
+    sdk: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Hand in finished work, take new work."""
+
+    worker_id: str
+    session: str
+    n: int
+    queue: str
+    namespace: str = MAIN
+    worker: WorkerInfo | None = None  # begins a session
+    lost: tuple[int, ...] = ()
+    wait_secs: float = 0.0
+    workflow_slots: int = 0
+    activity_slots: int = 0
+    workflow_results: tuple[TurnReport, ...] = ()
+    activity_results: tuple[ActivityReport, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
+    cached_runs: Mapping[str, int] = field(default_factory=dict)  # run_id -> last seq held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilter:
+    """Which runs a list shows, newest first. None = any."""
+
+    namespace: str = MAIN
+    status: str | None = None  # WAITING finds RUNNING runs that are parked on a signal
+    workflow_type: str | None = None
+    search_attrs: Mapping[str, Any] | None = None  # equality, all of them
+    claimed_by: str | None = None
+    parent_id: str | None = None
+    created_after: float | None = None
+    created_before: float | None = None
+    closed_after: float | None = None
+    closed_before: float | None = None
+    limit: int = 50  # 1..1000
+    offset: int = 0
+    cursor: str | None = None  # opaque: where the page before ended

@@ -1,0 +1,64 @@
+"""The lease on a workflow task: fail it, let it run out, give it back.
+
+A failed task never closes or pauses the run: the failure is kept on the run, where people see it, and
+the task comes again after 1, 2, 4 ... seconds, at most ten minutes.
+"""
+
+from __future__ import annotations
+
+from ..jsontext import dumps
+from ..jsontext import loads
+from .change import Change
+from .errors import AssayError
+from .model import Run
+from .model import Task
+from .requests import TaskFailure
+
+_FIRST_WAIT_SECS = 1.0
+_LONGEST_WAIT_SECS = 600.0
+_DOUBLINGS = 10  # 2**10 seconds are beyond the longest wait
+_TEXT_AT_MOST = 4096
+
+
+def failed(
+    run: Run, task: Task, failure: TaskFailure, now: float, *, token_hash: str | None = None,
+    refusal: AssayError | None = None,
+) -> Change:  # fmt: skip
+    """Free the lease, note the failure, send the task out again after its back-off.
+
+    With `token_hash` a repeat of the report is known; with `refusal` that is the answer.
+    """
+    now = max(now, run.updated_at)
+    wait = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2 ** min(task.attempt, _DOUBLINGS))
+    before = loads(run.task_failure) if run.task_failure else None
+    told = {
+        "cause": failure.cause, "message": failure.message[:_TEXT_AT_MOST],
+        "trace": failure.trace[-_TEXT_AT_MOST:] if failure.trace else None,
+        "count": before["count"] + 1 if before else 1,
+        "first_at": before["first_at"] if before else now, "last_at": now,
+    }  # fmt: skip
+    noted = run._replace(task_failure=dumps(told), updated_at=now)
+    if token_hash is not None:
+        noted = noted._replace(last_token=token_hash)
+    again = _ready(task, now + wait)._replace(attempt=task.attempt + 1, closes_refused=0)
+    return Change(answer={"ok": True}, refusal=refusal, runs=[noted], tasks=[again])
+
+
+def expire(task: Task | None, now: float) -> Change:
+    """Take back a lease that has run out: it counts as an attempt, and the task is ready at once."""
+    if task is None or task.token is None or task.deadline_at is None or task.deadline_at > now:
+        return Change(answer=False)
+    return Change(answer=True, tasks=[_ready(task, now)._replace(attempt=task.attempt + 1)])
+
+
+def give_back(task: Task | None, now: float) -> Change:
+    """Take back a lease whose holder is gone: it does not count, and the task is ready at once."""
+    if task is None or task.token is None:
+        return Change(answer=False)
+    return Change(answer=True, tasks=[_ready(task, now)])
+
+
+def _ready(task: Task, ready_at: float) -> Task:
+    return task._replace(
+        ready_at=ready_at, token=None, owner=None, session=None, exchange=None, claimed_seq=None, deadline_at=None
+    )

@@ -1,0 +1,67 @@
+"""What this process remembers of the workers' sessions, so that an exchange need not ask the database.
+
+A memory that is out of date does no harm: the unit that claims checks the session again.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from ..domain.requests import Exchange
+from ..jsontext import loads
+from ..store import reads
+from ..store.store import Store
+
+_REMEMBERED_AT_MOST = 10_000
+
+
+class Session(NamedTuple):
+    """A session as an exchange claims to belong to it."""
+
+    known: bool  # whether the worker is known at all
+    current: bool  # whether this is its present session
+    workflows: tuple[str, ...] | None = None  # None = any type
+    activities: tuple[str, ...] | None = None
+
+
+class Sessions:
+    """The sessions that this process has seen to be current."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str, str], Session] = {}
+
+    def of(self, exchange: Exchange) -> Session:
+        """Give the session of an exchange."""
+        key = _key(exchange)
+        seen = self._seen.get(key)
+        if seen is not None and exchange.worker is None:
+            return seen
+        with self._store.read() as db:
+            found = reads.worker_session(db, exchange.namespace, exchange.worker_id)
+        if found is None or found[0] != exchange.session:
+            return Session(known=found is not None, current=False)
+        workflows, activities = _names(found[1]), _names(found[2])
+        if not workflows and not activities and workflows is not None and activities is not None:
+            workflows = activities = None  # both lists empty: it takes anything
+        session = Session(known=True, current=True, workflows=workflows, activities=activities)
+        with self._lock:
+            if len(self._seen) >= _REMEMBERED_AT_MOST:
+                self._seen.clear()
+            self._seen[key] = session
+        return session
+
+    def forget(self, exchange: Exchange) -> None:
+        """Forget a session that is over."""
+        with self._lock:
+            self._seen.pop(_key(exchange), None)
+
+
+def _key(exchange: Exchange) -> tuple[str, str, str]:
+    return exchange.namespace, exchange.worker_id, exchange.session
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(loads(text))

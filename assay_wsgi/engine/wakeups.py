@@ -1,0 +1,116 @@
+"""Who waits for work learns of it: threads of this process at once, other processes by a datagram.
+
+Behind both stands one watcher a process: it looks at most once a second at all queues that are waited
+for, and again when the next back-off falls due. So a lost hint, another host, or work that becomes ready
+without a commit costs a second, never more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from collections.abc import Iterable
+
+from ..store import reads
+from ..store.store import Store
+from ..store.unit import Left
+from .hints import Hint
+from .hints import Hints
+from .waiters import Key
+from .waiters import Waiters
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECS = 1.0
+SIDECAR = Key("sidecar", "", "")
+_MANY = 1_000_000
+
+
+class Wakeups:
+    """The waiters of one process, and those who wake them."""
+
+    def __init__(self, store: Store, *, at_each_look: Callable[[], None]) -> None:
+        self._store = store
+        self._at_each_look = at_each_look
+        self.waiters = Waiters()
+        self._hints: Hints | None = None
+        self._look = threading.Event()
+        self._closing = False
+        self._watcher: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to listen and to watch. Once a process, and only after a fork."""
+        if self._watcher is not None:
+            return
+        with self._starting:
+            if self._watcher is not None or self._closing:
+                return
+            if not self._store.dialect.in_memory:
+                self._hints = Hints(self._store.store_id, self._heard)
+                self._hints.start()
+            self._watcher = threading.Thread(target=self._watch, name="assay-watcher", daemon=True)
+            self._watcher.start()
+
+    def close(self) -> None:
+        """Stop listening and watching."""
+        with self._starting:
+            self._closing = True
+            self._look.set()
+        if self._hints is not None:
+            self._hints.close()
+        if self._watcher is not None:
+            self._watcher.join()
+
+    def committed(self, left: Left) -> None:
+        """Wake as many waiters as a commit left work for; tell the other processes of the rest."""
+        told = []
+        for (kind, namespace, queue), count in left.ready.items():
+            woken = self.waiters.wake(Key(kind, namespace, queue), count)
+            if woken < count:
+                told.append((kind, namespace, queue, count - woken))
+        if left.soonest_deadline is not None and left.soonest_deadline < self._store.now_here() + LOOK_EVERY_SECS:
+            self.waiters.wake(SIDECAR, _MANY)
+            told.append((*SIDECAR, 1))
+        if told and self._hints is not None:
+            self._hints.send(told)
+
+    def look(self) -> None:
+        """Look for ready work now."""
+        self._look.set()
+
+    def _heard(self, hints: Iterable[Hint]) -> None:
+        for kind, namespace, queue, count in hints:
+            self.waiters.wake(Key(kind, namespace, queue), count)
+
+    def _watch(self) -> None:
+        pause = LOOK_EVERY_SECS
+        while not self._closing:
+            self._look.wait(pause)
+            self._look.clear()
+            try:
+                pause = self._look_once()
+                self._at_each_look()
+            except Exception as error:  # noqa: BLE001 - the database may be away: look again
+                log.warning("looking for ready work failed reason=%s", error)
+                pause = LOOK_EVERY_SECS
+
+    def _look_once(self) -> float:
+        """Wake whoever's work is due. Returns the seconds until the next look."""
+        keys = [key for key in self.waiters.waited_for() if key.kind in ("workflow", "activity")]
+        if not keys:
+            return LOOK_EVERY_SECS
+        now = self._store.now()
+        soonest = now + LOOK_EVERY_SECS
+        with self._store.read() as db:
+            for kind in ("workflow", "activity"):
+                queues = {(key.namespace, key.queue) for key in keys if key.kind == kind}
+                if not queues:
+                    continue
+                for (namespace, queue), moment in reads.next_ready(db, kind, queues).items():
+                    if moment <= now:
+                        self.waiters.wake(Key(kind, namespace, queue), _MANY)
+                    else:
+                        soonest = min(soonest, moment)
+        return max(soonest - now, 0.001)

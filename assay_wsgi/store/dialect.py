@@ -1,0 +1,88 @@
+"""What differs between the two databases: the members that sqlite.py and postgres.py both have.
+
+SQL texts are written once, with `?` for parameters, in the common subset; a text must not hold a literal
+`?` or `%`. A list parameter is written `IN ({list})`-wise through `in_list`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+from typing import Protocol
+
+import peewee
+
+from .mapping import Table
+
+Wrap = Callable[[Any], Any]  # takes a driver's connection, gives one that behaves like it: for fault tests
+
+
+class Trouble(Enum):
+    """What an exception of a driver means for the unit of work that met it."""
+
+    CONFLICT = "conflict"  # somebody else was in the way: roll back and begin again
+    LOST = "lost"  # the connection is gone
+    FULL = "full"  # the database cannot take it now: no space, no memory
+    REFUSED = "refused"  # the statement itself is wrong: no use to try again
+
+
+class Dialect(Protocol):
+    """One database's way of doing what the other does differently."""
+
+    name: str
+    writers_queue: bool  # whether all writers of the database pass one turnstile, so that no lock is ever held
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database lives in one connection."""
+
+    def database(self, wrap: Wrap | None, *, role: str) -> peewee.Database:
+        """Give an unopened Peewee database for one thread at a time. `role` is writer, slow or reader."""
+
+    def sql(self, text: str) -> str:
+        """Translate a text with `?` to this driver's parameter marks."""
+
+    def in_list(self, column: str) -> str:
+        """Write `column is one of the values of one list parameter`."""
+
+    def list_of(self, values: Iterable[Any]) -> Any:
+        """Give the list parameter for `in_list`."""
+
+    def records(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Write a FROM item that turns one parameter (see `records_of`) into rows x(columns of (name, type))."""
+
+    def records_of(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+        """Give the parameter for `records`."""
+
+    def lock_runs(self, *, wait: bool) -> str | None:
+        """Give the statement that locks runs by a list of keys, or None where writers queue anyway."""
+
+    def clock(self) -> str | None:
+        """Give the statement for (now, own transaction's mark), or None for the host's clock."""
+
+    def claim_lock(self, tables: str) -> str:
+        """Write the clause that locks claimed rows and passes over those that are held."""
+
+    def share_lock(self) -> str:
+        """Write the clause that keeps a read row from being changed until the commit, or passes over it."""
+
+    def insert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert rows, skipping those whose unique key is taken. Returns how many were inserted."""
+
+    def update(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> int:
+        """Write the changeable columns of rows. Returns how many there were."""
+
+    def upsert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, or write the changeable columns of those that are there."""
+
+    def has_attribute(self, column: str, key: str, value: Any) -> tuple[str, list[Any]]:
+        """Write `the JSON object in column has this key with this value`: text and parameters of the driver."""
+
+    def check_durability(self, db: Any) -> None:
+        """Refuse a database that may lose what it acknowledged. Raises Unavailable."""
+
+    def trouble(self, error: BaseException) -> Trouble:
+        """Say what a driver's exception means."""

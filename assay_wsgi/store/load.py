@@ -1,0 +1,216 @@
+"""Find, lock, load: the first three steps of a unit of work.
+
+Locking runs and reading what hangs below them are never one statement: PostgreSQL would give the new run
+beside the old lease. Locks are taken by key, ascending, and never waited for (but in the slow lane).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..domain.model import Activity
+from ..domain.model import Run
+from ..domain.model import StoredAnswer
+from ..domain.model import Task
+from ..domain.model import Worker
+from .connection import Connection
+from .mapping import ACTIVITIES
+from .mapping import ANSWERS
+from .mapping import RUNS
+from .mapping import TASKS
+from .mapping import WORKERS
+from .needs import BeginAgain
+from .needs import Needs
+from .rows import Named
+from .rows import Rows
+
+_LOOKS_AT_MOST = 5
+_NEWEST = (
+    "SELECT x.namespace, x.workflow_id, (SELECT w.run_key FROM workflows w WHERE w.workflow_id = x.workflow_id "
+    "AND w.namespace = x.namespace ORDER BY w.created_at DESC, w.run_key DESC LIMIT 1) FROM {records}"
+)
+_NAME = (("namespace", "text"), ("workflow_id", "text"))
+
+
+def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> None:
+    """Turn names into keys, lock the runs, load them with their tasks; look again where a name moved on."""
+    _find_names(db, needs.names, rows)
+    _find_activities(db, needs.activities, rows)
+    wanted = set(needs.runs)
+    wanted.update(named.run_key for named in rows.named.values() if named.run_key is not None)
+    wanted.update(run_key for run_key in rows.activity_runs.values() if run_key is not None)
+    wanted.update(run_key for _, _, run_key, _ in needs.signal_ids if run_key is not None)
+    _lock_and_load(db, wanted, rows, wait=wait)
+    if db.dialect.writers_queue:
+        return
+    for _ in range(_LOOKS_AT_MOST):
+        closed = [name for name in needs.names if _looks_closed(rows, name)]
+        before = {name: rows.named[name] for name in closed}
+        _find_names(db, closed, rows)
+        moved = [rows.named[name].run_key for name in closed if rows.named[name] != before[name]]
+        if not moved:
+            return
+        _lock_and_load(db, {run_key for run_key in moved if run_key is not None}, rows, wait=wait)
+    raise BeginAgain
+
+
+def load(db: Connection, needs: Needs, rows: Rows) -> None:
+    """Load what hangs below the locked runs, each kind with one query."""
+    if needs.activities:
+        _load_activities(db, "SELECT {columns} FROM workflow_activities a WHERE {keys}", needs.activities, rows)
+    if needs.seqs:
+        _load_by_seq(db, needs.seqs, rows)
+    if needs.recorded:
+        _load_recorded(db, needs.recorded, rows)
+    if needs.snapshots:
+        found = dict(
+            db.rows(
+                f"SELECT run_key, state FROM workflow_snapshots WHERE {db.dialect.in_list('run_key')}",
+                (db.dialect.list_of(needs.snapshots),),
+            )
+        )
+        rows.snapshots.update({run_key: found.get(run_key) for run_key in needs.snapshots})
+    if needs.signal_ids:
+        _load_signal_ids(db, needs, rows)
+    for run_key, after in needs.unread:
+        later = db.rows("SELECT event_seq FROM workflow_signals WHERE run_key = ? AND event_seq > ?", (run_key, after))
+        rows.unread[run_key, after] = [seq for (seq,) in later]
+    if needs.answers:
+        _load_answers(db, needs.answers, rows)
+    if needs.workers:
+        _load_workers(db, needs.workers, rows)
+
+
+def _find_names(db: Connection, names: Iterable[tuple[str, str]], rows: Rows) -> None:
+    wanted = sorted(names)
+    if not wanted:
+        return
+    sql = _NEWEST.format(records=db.dialect.records(_NAME))
+    parameter = db.dialect.records_of(("namespace", "workflow_id"), wanted)
+    for namespace, workflow_id, run_key in db.rows(sql, (parameter,)):
+        rows.named[namespace, workflow_id] = Named(run_key)
+
+
+def _find_activities(db: Connection, keys: set[int], rows: Rows) -> None:
+    if not keys:
+        return
+    found = dict(
+        db.rows(
+            f"SELECT activity_key, run_key FROM workflow_activities WHERE {db.dialect.in_list('activity_key')}",
+            (db.dialect.list_of(keys),),
+        )
+    )
+    rows.activity_runs.update({key: found.get(key) for key in keys})
+
+
+def _looks_closed(rows: Rows, name: tuple[str, str]) -> bool:
+    run_key = rows.named[name].run_key
+    run = None if run_key is None else rows.runs.get(run_key)
+    return run is not None and run.closed
+
+
+def _lock_and_load(db: Connection, wanted: set[int], rows: Rows, *, wait: bool) -> None:
+    rows.wanted_runs.update(wanted)
+    if not wanted:
+        return
+    parameter = db.dialect.list_of(sorted(wanted))
+    statement = db.dialect.lock_runs(wait=wait)
+    if statement is not None:
+        locked = {run_key for (run_key,) in db.rows(statement, (parameter,))}
+        parameter = db.dialect.list_of(sorted(locked))
+        absent = wanted - locked  # held, or not there at all: only a key that nobody made is absent
+        if absent:
+            there = db.rows(
+                f"SELECT run_key FROM workflows WHERE {db.dialect.in_list('run_key')}",
+                (db.dialect.list_of(absent),),
+            )
+            rows.absent.update(absent - {run_key for (run_key,) in there})
+        if not locked:
+            return
+    by_key = db.dialect.in_list("run_key")
+    for row in db.rows(f"SELECT {RUNS.listed} FROM workflows WHERE {by_key}", (parameter,)):
+        run = Run._make(row)
+        rows.runs[run.run_key] = run
+    for row in db.rows(f"SELECT {TASKS.listed} FROM workflow_tasks WHERE {by_key}", (parameter,)):
+        task = Task._make(row)
+        rows.tasks[task.run_key] = task
+        rows.tasks_in_database.add(task.run_key)
+    if statement is None:
+        rows.absent.update(wanted - rows.runs.keys())
+
+
+def _load_activities(db: Connection, sql: str, keys: set[int], rows: Rows) -> None:
+    text = sql.format(columns=ACTIVITIES.prefixed("a"), keys=db.dialect.in_list("a.activity_key"))
+    for row in db.rows(text, (db.dialect.list_of(keys),)):
+        activity = Activity._make(row)
+        if activity.run_key in rows.runs:  # its run is locked: what is read here stays true
+            rows.activities[activity.activity_key] = activity
+            rows.by_seq[activity.run_key, activity.seq] = activity
+
+
+def _load_by_seq(db: Connection, seqs: set[tuple[int, int]], rows: Rows) -> None:
+    source = db.dialect.records((("run_key", "bigint"), ("seq", "integer")))
+    parameter = db.dialect.records_of(("run_key", "seq"), sorted(seqs))
+    sql = (
+        f"SELECT {ACTIVITIES.prefixed('a')} FROM {source} JOIN workflow_activities a "
+        "ON a.run_key = x.run_key AND a.seq = x.seq"
+    )
+    rows.by_seq.update(dict.fromkeys(seqs))
+    for row in db.rows(sql, (parameter,)):
+        activity = Activity._make(row)
+        rows.by_seq[activity.run_key, activity.seq] = activity
+        rows.activities[activity.activity_key] = activity
+        rows.activity_runs[activity.activity_key] = activity.run_key
+
+
+def _load_recorded(db: Connection, wanted: set[tuple[int, str, int]], rows: Rows) -> None:
+    columns = (("run_key", "bigint"), ("event_type", "text"), ("ref_seq", "integer"))
+    sql = (
+        f"SELECT e.run_key, e.event_type, e.ref_seq, e.payload FROM {db.dialect.records(columns)} "
+        "JOIN workflow_events e ON e.run_key = x.run_key AND e.event_type = x.event_type AND e.ref_seq = x.ref_seq "
+        "WHERE e.event_type IN ('SideEffectRecorded', 'SearchAttributesUpserted')"
+    )
+    rows.recorded.update(dict.fromkeys(wanted))
+    parameter = db.dialect.records_of(("run_key", "event_type", "ref_seq"), sorted(wanted))
+    for run_key, event_type, ref_seq, payload in db.rows(sql, (parameter,)):
+        rows.recorded[run_key, event_type, ref_seq] = payload
+
+
+def _load_signal_ids(db: Connection, needs: Needs, rows: Rows) -> None:
+    pairs = set()
+    for namespace, workflow_id, run_key, signal_id in needs.signal_ids:
+        if run_key is None:
+            named = rows.named.get((namespace, workflow_id))
+            run_key = named.run_key if named is not None else None
+        if run_key is not None:
+            pairs.add((run_key, signal_id))
+    if not pairs:
+        return
+    source = db.dialect.records((("run_key", "bigint"), ("signal_id", "text")))
+    sql = (
+        f"SELECT s.run_key, s.signal_id, s.event_seq FROM {source} JOIN workflow_signals s "
+        "ON s.run_key = x.run_key AND s.signal_id = x.signal_id"
+    )
+    for run_key, signal_id, seq in db.rows(sql, (db.dialect.records_of(("run_key", "signal_id"), sorted(pairs)),)):
+        rows.signal_ids[run_key, signal_id] = seq
+
+
+def _load_answers(db: Connection, wanted: set[tuple[str, str]], rows: Rows) -> None:
+    source = db.dialect.records((("scope", "text"), ("key", "text")))
+    sql = f"SELECT {ANSWERS.prefixed('k')} FROM {source} JOIN idempotency_keys k ON k.scope = x.scope AND k.key = x.key"
+    rows.answers.update(dict.fromkeys(wanted))
+    for row in db.rows(sql, (db.dialect.records_of(("scope", "key"), sorted(wanted)),)):
+        answer = StoredAnswer._make(row)
+        rows.answers[answer.scope, answer.key] = answer
+
+
+def _load_workers(db: Connection, wanted: set[tuple[str, str]], rows: Rows) -> None:
+    source = db.dialect.records((("namespace", "text"), ("worker_id", "text")))
+    sql = (
+        f"SELECT {WORKERS.prefixed('w')} FROM {source} JOIN workflow_workers w "
+        "ON w.namespace = x.namespace AND w.worker_id = x.worker_id"
+    )
+    rows.workers.update(dict.fromkeys(wanted))
+    for row in db.rows(sql, (db.dialect.records_of(("namespace", "worker_id"), sorted(wanted)),)):
+        worker = Worker._make(row)
+        rows.workers[worker.namespace, worker.worker_id] = worker

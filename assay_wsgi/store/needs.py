@@ -1,0 +1,49 @@
+"""What a unit of work is asked to find, lock and load: the rows that its operations name.
+
+A decision that misses a row raises `Missing` with what it lacks; the unit then begins again with the
+larger set. Nothing was written before, so beginning again costs only time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+
+
+@dataclass(slots=True)
+class Needs:
+    """Rows that a unit works on."""
+
+    names: set[tuple[str, str]] = field(default_factory=set)  # (namespace, workflow_id): its newest run
+    runs: set[int] = field(default_factory=set)
+    activities: set[int] = field(default_factory=set)  # by key; their runs are locked
+    seqs: set[tuple[int, int]] = field(default_factory=set)  # (run_key, seq) of activities
+    recorded: set[tuple[int, str, int]] = field(default_factory=set)  # (run_key, event_type, ref_seq)
+    snapshots: set[int] = field(default_factory=set)  # run_key
+    signal_ids: set[tuple[str, str, int | None, str]] = field(
+        default_factory=set
+    )  # (namespace, id, run_key, signal_id)
+    unread: set[tuple[int, int]] = field(default_factory=set)  # (run_key, after seq): signals
+    answers: set[tuple[str, str]] = field(default_factory=set)  # (scope, key) of Idempotency-Keys
+    workers: set[tuple[str, str]] = field(default_factory=set)  # (namespace, worker_id)
+
+    def add(self, other: Needs) -> None:
+        """Take in what another needs."""
+        for name in self.__slots__:
+            getattr(self, name).update(getattr(other, name))
+
+
+class BeginAgain(Exception):
+    """Roll back and begin again, with these rows as well."""
+
+    def __init__(self, needs: Needs | None = None) -> None:
+        super().__init__()
+        self.needs = needs or Needs()
+
+
+class Missing(BeginAgain):
+    """A decision asked for a row that nobody named beforehand."""
+
+
+class Held(Exception):
+    """A run that the operation wants is locked by somebody else: it must come again."""

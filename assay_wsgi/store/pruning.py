@@ -1,0 +1,36 @@
+"""Rows that have served are removed, in bounded passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..settings import EngineSettings
+from .connection import Connection
+
+PASS = 1000  # rows
+_UNIT_KEPT_SECS = 86_400.0  # an idle connection whose row is gone makes itself another
+
+
+def answers(db: Connection, now: float, _: EngineSettings) -> int:
+    """Remove stored answers past their time."""
+    return db.run(
+        "DELETE FROM idempotency_keys WHERE (scope, key) IN "
+        "(SELECT scope, key FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+        (now, PASS),
+    )
+
+
+def notices(db: Connection, now: float, settings: EngineSettings) -> int:
+    """Remove notices that nobody can ask for any more: the oldest ids first."""
+    return db.run(
+        "DELETE FROM notices WHERE created_at <= ? AND id IN (SELECT id FROM notices ORDER BY id LIMIT ?)",
+        (now - settings.notice_keep_secs, PASS),
+    )
+
+
+def units(db: Connection, now: float, _: EngineSettings) -> int:
+    """Remove the rows of connections that have not written for a day."""
+    return db.run("DELETE FROM units WHERE used_at <= ?", (now - _UNIT_KEPT_SECS,))
+
+
+DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (answers, notices, units)

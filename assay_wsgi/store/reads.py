@@ -1,0 +1,268 @@
+"""What is read for people, polls and the sidecar: small queries on a lent connection, outside of units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+from ..domain.model import Run
+from .connection import Connection
+from .mapping import RUNS
+
+CLAIMED_BY = "(SELECT t.owner FROM workflow_tasks t WHERE t.run_key = w.run_key)"
+PARENT_ID = "(SELECT p.workflow_id FROM workflows p WHERE p.run_key = w.parent_key)"
+
+
+class SeenRun(NamedTuple):
+    """A run with what its record shows of other rows."""
+
+    run: Run
+    claimed_by: str | None
+    parent_id: str | None
+
+
+class LeaseRow(NamedTuple):
+    """A lease: the run's or activity's key, and the hash of its token."""
+
+    key: int
+    token_hash: str
+    namespace: str
+    owner: str
+
+
+def namespaces_of(db: Connection, workflow_id: str) -> list[str]:
+    """Give the namespaces that have a run of this id."""
+    found = db.rows(
+        "SELECT n.name FROM namespaces n WHERE EXISTS "
+        "(SELECT 1 FROM workflows w WHERE w.workflow_id = ? AND w.namespace = n.name) ORDER BY n.name",
+        (workflow_id,),
+    )
+    return [name for (name,) in found]
+
+
+def newest_run(db: Connection, namespace: str, workflow_id: str) -> SeenRun | None:
+    """Give the newest run of an id."""
+    return _seen(
+        db.one(
+            f"SELECT {RUNS.prefixed('w')}, {CLAIMED_BY}, {PARENT_ID} FROM workflows w "
+            "WHERE w.workflow_id = ? AND w.namespace = ? ORDER BY w.created_at DESC, w.run_key DESC LIMIT 1",
+            (workflow_id, namespace),
+        )
+    )
+
+
+def run_by_key(db: Connection, run_key: int) -> SeenRun | None:
+    """Give a run."""
+    sql = f"SELECT {RUNS.prefixed('w')}, {CLAIMED_BY}, {PARENT_ID} FROM workflows w WHERE w.run_key = ?"
+    return _seen(db.one(sql, (run_key,)))
+
+
+def _seen(row: Sequence[Any] | None) -> SeenRun | None:
+    return None if row is None else SeenRun(Run._make(row[:-2]), row[-2], row[-1])
+
+
+def events(
+    db: Connection, run_key: int, *, after_seq: int, limit: int | None, descending: bool
+) -> list[tuple[int, str, str | None, float]]:
+    """Give (seq, event_type, payload, timestamp) of a run's history."""
+    order = "DESC" if descending else "ASC"
+    bound = "" if limit is None else " LIMIT ?"
+    found: list[tuple[int, str, str | None, float]] = db.rows(
+        "SELECT seq, event_type, payload, timestamp FROM workflow_events WHERE run_key = ? AND seq > ? "
+        f"ORDER BY seq {order}{bound}",
+        (run_key, after_seq) if limit is None else (run_key, after_seq, limit),
+    )
+    return found
+
+
+def histories(
+    db: Connection, wanted: Iterable[tuple[int, int, int]]
+) -> dict[int, list[tuple[int, str, str | None, float]]]:
+    """Give the events after `after` up to `upto` of runs (run_key, after, upto), by run key."""
+    wanted = sorted(wanted)
+    found: dict[int, list[tuple[int, str, str | None, float]]] = {run_key: [] for run_key, _, _ in wanted}
+    if not wanted:
+        return found
+    source = db.dialect.records((("run_key", "bigint"), ("after_seq", "integer"), ("upto_seq", "integer")))
+    rows = db.rows(
+        f"SELECT e.run_key, e.seq, e.event_type, e.payload, e.timestamp FROM {source} JOIN workflow_events e "
+        "ON e.run_key = x.run_key AND e.seq > x.after_seq AND e.seq <= x.upto_seq ORDER BY e.run_key, e.seq",
+        (db.dialect.records_of(("run_key", "after_seq", "upto_seq"), wanted),),
+    )
+    for run_key, seq, event_type, payload, timestamp in rows:
+        found[run_key].append((seq, event_type, payload, timestamp))
+    return found
+
+
+def snapshot(db: Connection, run_key: int) -> tuple[str, int, float] | None:
+    """Give (state, event_seq, created_at) of what a run shows."""
+    found = db.one("SELECT state, event_seq, created_at FROM workflow_snapshots WHERE run_key = ?", (run_key,))
+    return None if found is None else (str(found[0]), int(found[1]), float(found[2]))
+
+
+# ------------------------------------------------------------------------------------- for the dispatch
+
+
+def is_ready(db: Connection, kind: str, namespace: str, queue: str, names: Sequence[str] | None, now: float) -> bool:
+    """Say whether a claim would find something. A poll that finds nothing only reads."""
+    table, moment, column, ready = _QUEUES[kind]
+    filtered = f" AND {db.dialect.in_list(column)}" if names is not None else ""
+    params: tuple[Any, ...] = (namespace, queue, now)
+    if names is not None:
+        params += (db.dialect.list_of(names),)
+    sql = (
+        f"SELECT 1 FROM {table} WHERE {ready} AND namespace = ? AND task_queue = ? AND {moment} <= ?{filtered} LIMIT 1"
+    )
+    return db.one(sql, params) is not None
+
+
+def next_ready(db: Connection, kind: str, queues: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """Give the moment of the earliest ready row of each (namespace, queue) that has one."""
+    table, moment, _, ready = _QUEUES[kind]
+    source = db.dialect.records((("namespace", "text"), ("queue", "text")))
+    rows = db.rows(
+        f"SELECT x.namespace, x.queue, (SELECT q.{moment} FROM {table} q WHERE {ready} AND q.namespace = x.namespace "
+        f"AND q.task_queue = x.queue ORDER BY q.priority, q.{moment} LIMIT 1) FROM {source}",
+        (db.dialect.records_of(("namespace", "queue"), sorted(queues)),),
+    )
+    return {(namespace, queue): at for namespace, queue, at in rows if at is not None}
+
+
+_QUEUES = {
+    "workflow": ("workflow_tasks", "ready_at", "workflow_type", "token IS NULL AND NOT paused"),
+    "activity": ("workflow_activities", "visible_at", "name", "status = 'PENDING'"),
+}
+
+
+# ------------------------------------------------------------------------------------- for the upkeep
+
+
+def due_tasks(db: Connection, now: float, limit: int) -> list[int]:
+    """Give runs whose lease has run out, the longest overdue first."""
+    found = db.rows(
+        "SELECT run_key FROM workflow_tasks WHERE token IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?",
+        (now, limit),
+    )
+    return [run_key for (run_key,) in found]
+
+
+def due_activities(db: Connection, now: float, limit: int) -> list[int]:
+    """Give activities whose attempt takes too long, the longest overdue first."""
+    found = db.rows(
+        "SELECT activity_key FROM workflow_activities WHERE deadline_at IS NOT NULL AND deadline_at <= ? "
+        "ORDER BY deadline_at LIMIT ?",
+        (now, limit),
+    )
+    return [activity_key for (activity_key,) in found]
+
+
+def next_deadline(db: Connection) -> float | None:
+    """Give the earliest deadline of a lease or an attempt."""
+    (task,) = db.one("SELECT MIN(deadline_at) FROM workflow_tasks WHERE token IS NOT NULL")
+    (activity,) = db.one("SELECT MIN(deadline_at) FROM workflow_activities WHERE deadline_at IS NOT NULL")
+    return min((moment for moment in (task, activity) if moment is not None), default=None)
+
+
+def silent_workers(db: Connection, since: float, limit: int) -> list[tuple[str, str]]:
+    """Give (namespace, worker_id) of workers not seen since."""
+    found: list[tuple[str, str]] = db.rows(
+        "SELECT namespace, worker_id FROM workflow_workers WHERE retired_at IS NULL AND last_seen <= ? "
+        "ORDER BY last_seen LIMIT ?",
+        (since, limit),
+    )
+    return found
+
+
+_LEASES = {
+    "workflow": ("workflow_tasks", "run_key", "l.token IS NOT NULL"),
+    "activity": ("workflow_activities", "activity_key", "l.status = 'RUNNING'"),
+}
+
+
+def leases_of_retired(db: Connection, kind: str, limit: int) -> list[LeaseRow]:
+    """Give leases that retired workers hold."""
+    table, key, held = _LEASES[kind]
+    found = db.rows(
+        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM workflow_workers w JOIN {table} l "
+        f"ON l.owner = w.worker_id AND l.namespace = w.namespace WHERE w.retired_at IS NOT NULL AND {held} LIMIT ?",
+        (limit,),
+    )
+    return [LeaseRow._make(row) for row in found]
+
+
+def leases_of_other_sessions(db: Connection, kind: str, namespace: str, worker_id: str, session: str) -> list[LeaseRow]:
+    """Give leases that a worker took in other sessions than this one."""
+    table, key, held = _LEASES[kind]
+    found = db.rows(
+        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l WHERE l.owner = ? AND l.namespace = ? "
+        f"AND {held} AND (l.session IS NULL OR l.session <> ?)",
+        (worker_id, namespace, session),
+    )
+    return [LeaseRow._make(row) for row in found]
+
+
+def leases_of_exchanges(
+    db: Connection, kind: str, namespace: str, worker_id: str, session: str, numbers: Iterable[int]
+) -> list[LeaseRow]:
+    """Give leases that these exchanges of a session took."""
+    table, key, held = _LEASES[kind]
+    found = db.rows(
+        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l WHERE l.owner = ? AND l.namespace = ? "
+        f"AND {held} AND l.session = ? AND {db.dialect.in_list('l.exchange')}",
+        (worker_id, namespace, session, db.dialect.list_of(numbers)),
+    )
+    return [LeaseRow._make(row) for row in found]
+
+
+# ------------------------------------------------------------------------------------- for people
+
+
+def worker_session(db: Connection, namespace: str, worker_id: str) -> tuple[str | None, str | None, str | None] | None:
+    """Give a worker's (session, workflows, activities), or None for one that is not known."""
+    found: tuple[str | None, str | None, str | None] | None = db.one(
+        "SELECT session, workflows, activities FROM workflow_workers WHERE namespace = ? AND worker_id = ?",
+        (namespace, worker_id),
+    )
+    return found
+
+
+def namespace_counts(db: Connection, namespace: str) -> tuple[dict[str, int], int, int]:
+    """Count a namespace's runs by status, its schedules, and its workers that are not retired."""
+    runs = db.rows("SELECT status, COUNT(*) FROM workflows WHERE namespace = ? GROUP BY status", (namespace,))
+    (schedules,) = db.one("SELECT COUNT(*) FROM workflow_schedules WHERE namespace = ?", (namespace,))
+    (workers,) = db.one(
+        "SELECT COUNT(*) FROM workflow_workers WHERE namespace = ? AND retired_at IS NULL", (namespace,)
+    )
+    return dict(runs), schedules, workers
+
+
+def queue_stats(db: Connection, namespace: str) -> list[Mapping[str, Any]]:
+    """Count, per queue, what waits and runs, and the workers that poll it."""
+    stats: dict[str, dict[str, Any]] = {}
+
+    def put(column: str, rows: Iterable[tuple[str, Any]]) -> None:
+        for queue, value in rows:
+            row = stats.setdefault(queue, dict.fromkeys(QUEUE_COLUMNS, 0) | {"oldest_ready_at": None})
+            row[column] = value
+
+    activity = "SELECT task_queue, COUNT(*) FROM workflow_activities WHERE namespace = ? AND status = "
+    put("pending_activities", db.rows(activity + "'PENDING' GROUP BY task_queue", (namespace,)))
+    put("running_activities", db.rows(activity + "'RUNNING' GROUP BY task_queue", (namespace,)))
+    task = "FROM workflow_tasks WHERE namespace = ? AND token IS "
+    put("waiting_workflow_tasks", db.rows(f"SELECT task_queue, COUNT(*) {task} NULL GROUP BY task_queue", (namespace,)))
+    put(
+        "leased_workflow_tasks",
+        db.rows(f"SELECT task_queue, COUNT(*) {task} NOT NULL GROUP BY task_queue", (namespace,)),
+    )
+    put("oldest_ready_at", db.rows(f"SELECT task_queue, MIN(ready_at) {task} NULL GROUP BY task_queue", (namespace,)))
+    present = "workflow_workers WHERE namespace = ? AND retired_at IS NULL"
+    put("workers", db.rows(f"SELECT task_queue, COUNT(*) FROM {present} GROUP BY task_queue", (namespace,)))
+    return [{"queue": queue, **row} for queue, row in sorted(stats.items())]
+
+
+QUEUE_COLUMNS = (
+    "pending_activities", "running_activities", "waiting_workflow_tasks", "leased_workflow_tasks", "workers",
+)  # fmt: skip

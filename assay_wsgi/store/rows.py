@@ -1,0 +1,223 @@
+"""The identity map of one unit of work: the rows it loaded, and those rows as its operations left them.
+
+A Change is taken whole. So the second operation of a batch sees what the first one wrote, and a refusal
+touches nobody. What is written to the database in the end is the last state of each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+from ..domain.change import Change
+from ..domain.model import Activity
+from ..domain.model import Attempt
+from ..domain.model import Event
+from ..domain.model import Notice
+from ..domain.model import Run
+from ..domain.model import Signal
+from ..domain.model import Snapshot
+from ..domain.model import StoredAnswer
+from ..domain.model import Task
+from ..domain.model import Worker
+from .needs import Held
+from .needs import Missing
+from .needs import Needs
+
+
+class Named(NamedTuple):
+    """What the search for a name found."""
+
+    run_key: int | None
+
+
+class Rows:
+    """The rows of one unit."""
+
+    def __init__(self, new_key: Callable[[], int]) -> None:
+        self.new_key = new_key
+        # as loaded, then as changed
+        self.named: dict[tuple[str, str], Named] = {}
+        self.wanted_runs: set[int] = set()  # what the unit tried to lock
+        self.absent: set[int] = set()  # keys of runs that do not exist
+        self.runs: dict[int, Run] = {}
+        self.tasks: dict[int, Task] = {}
+        self.activity_runs: dict[int, int | None] = {}
+        self.activities: dict[int, Activity] = {}
+        self.by_seq: dict[tuple[int, int], Activity | None] = {}
+        self.recorded: dict[tuple[int, str, int], str | None] = {}
+        self.snapshots: dict[int, str | None] = {}
+        self.signal_ids: dict[tuple[int, str], int] = {}
+        self.unread: dict[tuple[int, int], list[int]] = {}
+        self.answers: dict[tuple[str, str], StoredAnswer | None] = {}
+        self.workers: dict[tuple[str, str], Worker | None] = {}
+        # what is to be written
+        self.new_namespaces: dict[str, float] = {}
+        self.new_runs: set[int] = set()
+        self.changed_runs: set[int] = set()
+        self.closed: list[int] = []
+        self.events: list[Event] = []
+        self.new_activities: set[int] = set()
+        self.changed_activities: set[int] = set()
+        self.attempts: list[Attempt] = []
+        self.signals: list[Signal] = []
+        self.new_snapshots: dict[int, Snapshot] = {}
+        self.changed_tasks: set[int] = set()
+        self.tasks_in_database: set[int] = set()
+        self.notices: list[Notice] = []
+        self.new_answers: list[StoredAnswer] = []
+        self.changed_workers: set[tuple[str, str]] = set()
+
+    # ------------------------------------------------------------------------------ what decisions ask
+
+    def run(self, run_key: int) -> Run | None:
+        """Give a run by key, or None where there is none. Raises Held, Missing."""
+        found = self.runs.get(run_key)
+        if found is not None or run_key in self.absent:
+            return found
+        if run_key in self.wanted_runs:
+            raise Held
+        raise Missing(Needs(runs={run_key}))
+
+    def newest(self, namespace: str, workflow_id: str) -> Run | None:
+        """Give the newest run of an id, or None. Raises Held, Missing."""
+        name = (namespace, workflow_id)
+        if name not in self.named:
+            raise Missing(Needs(names={name}))
+        run_key = self.named[name].run_key
+        return None if run_key is None else self.run(run_key)
+
+    def task(self, run_key: int) -> Task | None:
+        """Give the task row of a locked run, or None."""
+        return self.tasks.get(run_key)
+
+    def activity(self, activity_key: int) -> Activity | None:
+        """Give an activity by key, or None. Raises Held, Missing."""
+        found = self.activities.get(activity_key)
+        if found is not None:
+            return found
+        if activity_key not in self.activity_runs:
+            raise Missing(Needs(activities={activity_key}))
+        run_key = self.activity_runs[activity_key]
+        if run_key is not None and self.run(run_key) is not None:
+            raise Missing(Needs(activities={activity_key}))
+        return None
+
+    def activity_at(self, run_key: int, seq: int) -> Activity | None:
+        """Give the activity with this seq, or None. Raises Missing."""
+        if (run_key, seq) not in self.by_seq:
+            raise Missing(Needs(seqs={(run_key, seq)}))
+        return self.by_seq[run_key, seq]
+
+    def recorded_payload(self, run_key: int, event_type: str, ref_seq: int) -> str | None:
+        """Give the payload of the event of this type about this seq, or None. Raises Missing."""
+        key = (run_key, event_type, ref_seq)
+        if key not in self.recorded:
+            raise Missing(Needs(recorded={key}))
+        return self.recorded[key]
+
+    def snapshot(self, run_key: int) -> str | None:
+        """Give the stored state of a run, or None. Raises Missing."""
+        if run_key not in self.snapshots:
+            raise Missing(Needs(snapshots={run_key}))
+        return self.snapshots[run_key]
+
+    def unread_signals(self, run_key: int, after: int) -> list[int]:
+        """Give the seqs of the signals after an event. Raises Missing."""
+        if (run_key, after) not in self.unread:
+            raise Missing(Needs(unread={(run_key, after)}))
+        later = [signal.event_seq for signal in self.signals if signal.run_key == run_key]
+        return sorted({*self.unread[run_key, after], *later})
+
+    def signal_event(self, run_key: int, signal_id: str) -> int | None:
+        """Give the seq of the event that a signal id made, or None."""
+        return self.signal_ids.get((run_key, signal_id))
+
+    def answer(self, scope: str, key: str) -> StoredAnswer | None:
+        """Give the stored answer of an Idempotency-Key, or None. Raises Missing."""
+        if (scope, key) not in self.answers:
+            raise Missing(Needs(answers={(scope, key)}))
+        return self.answers[scope, key]
+
+    def worker(self, namespace: str, worker_id: str) -> Worker | None:
+        """Give a worker, or None. Raises Missing."""
+        if (namespace, worker_id) not in self.workers:
+            raise Missing(Needs(workers={(namespace, worker_id)}))
+        return self.workers[namespace, worker_id]
+
+    # ------------------------------------------------------------------------------ taking a Change
+
+    def take(self, change: Change, now: float) -> None:
+        """Take a Change whole."""
+        for namespace in change.new_namespaces:
+            self.new_namespaces.setdefault(namespace, now)
+        for worker in change.workers:
+            self.workers[worker.namespace, worker.worker_id] = worker
+            self.changed_workers.add((worker.namespace, worker.worker_id))
+        for run in change.runs:
+            self.runs[run.run_key] = run
+            if run.run_key not in self.new_runs:
+                self.changed_runs.add(run.run_key)
+        for run in change.new_runs:
+            self.runs[run.run_key] = run
+            self.new_runs.add(run.run_key)
+            self.named[run.namespace, run.workflow_id] = Named(run.run_key)
+        for activity in change.new_activities:
+            self._put_activity(activity)
+            self.new_activities.add(activity.activity_key)
+        for activity in change.activities:
+            self._put_activity(activity)
+            if activity.activity_key not in self.new_activities:
+                self.changed_activities.add(activity.activity_key)
+        for task in change.tasks:
+            self.tasks[task.run_key] = task
+            self.changed_tasks.add(task.run_key)
+        for run_key in change.dropped_tasks:
+            self.tasks.pop(run_key, None)
+            self.changed_tasks.add(run_key)
+        for signal in change.signals:
+            self.signals.append(signal)
+            if signal.signal_id is not None:
+                self.signal_ids[signal.run_key, signal.signal_id] = signal.event_seq
+        for snapshot in change.snapshots:
+            self.snapshots[snapshot.run_key] = snapshot.state
+            self.new_snapshots[snapshot.run_key] = snapshot
+        for answer in change.stored_answers:
+            self.answers[answer.scope, answer.key] = answer
+            self.new_answers.append(answer)
+        for event in change.events:
+            if event.ref_seq is not None:
+                self.recorded[event.run_key, event.event_type, event.ref_seq] = event.payload
+        self.events.extend(change.events)
+        self.attempts.extend(change.attempts)
+        self.notices.extend(change.notices)
+        self.closed.extend(change.closed)
+
+    def _put_activity(self, activity: Activity) -> None:
+        self.activities[activity.activity_key] = activity
+        self.activity_runs[activity.activity_key] = activity.run_key
+        self.by_seq[activity.run_key, activity.seq] = activity
+
+    # ------------------------------------------------------------------------------ what it leaves ready
+
+    def ready(self, now: float) -> dict[tuple[str, str, str], int]:
+        """Count the work that is ready now, by (kind, namespace, queue)."""
+        counts: dict[tuple[str, str, str], int] = {}
+        for run_key in self.changed_tasks:
+            task = self.tasks.get(run_key)
+            if task is not None and task.token is None and not task.paused and task.ready_at <= now:
+                key = ("workflow", task.namespace, task.task_queue)
+                counts[key] = counts.get(key, 0) + 1
+        for activity_key in self.new_activities | self.changed_activities:
+            activity = self.activities[activity_key]
+            if activity.status == "PENDING" and activity.visible_at <= now:
+                key = ("activity", activity.namespace, activity.task_queue)
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def soonest_deadline(self) -> float | None:
+        """Give the earliest deadline that this unit wrote: the sidecar may have to wake before it planned to."""
+        deadlines: list[Any] = [self.tasks[key].deadline_at for key in self.changed_tasks if key in self.tasks]
+        deadlines += [self.activities[key].deadline_at for key in self.changed_activities]
+        return min((moment for moment in deadlines if moment is not None), default=None)

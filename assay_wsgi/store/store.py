@@ -1,0 +1,190 @@
+"""The store: opens a database, lends connections for reading, makes writers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+from typing import Literal
+from typing import cast
+
+from ..domain.errors import StoreBusy
+from ..domain.errors import Unavailable
+from ..settings import BackendUrl
+from ..settings import EngineSettings
+from . import schema
+from .claims import Floors
+from .connection import Connection
+from .dialect import Dialect
+from .dialect import Trouble
+from .dialect import Wrap
+from .leases import Leases
+from .liveness import Liveness
+from .postgres import Postgres
+from .sqlite import Sqlite
+from .turnstile import Turnstile
+from .writer import Writer
+
+Clock = Callable[[], float]
+
+
+class Store:
+    """One database of one process."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        clock: Clock | None = None,
+        wrap: Wrap | None = None,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self.dialect = dialect
+        self.settings = settings or EngineSettings()
+        self.floors = Floors(kept=not dialect.writers_queue)
+        self.liveness = Liveness()
+        self._clock = clock
+        self._wrap = wrap
+        self._shared: Connection | None = None  # :memory: lives in one connection
+        self._shared_lock = threading.RLock()
+        self._free: list[Connection] = []
+        self._slots = threading.BoundedSemaphore(1 if dialect.in_memory else self.settings.read_connections)
+        self._administration = threading.Lock()
+        self._administrator: Writer | None = None
+        self.leases = Leases(self)
+        self.store_id = ""
+        self.epoch = ""
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        wrap: Wrap | None = None,
+        settings: EngineSettings | None = None,
+    ) -> Store:
+        """Open a database; make its tables where it is empty, migrate it where it is a file.
+
+        Raises ValueError for a URL that cannot be read, SchemaMismatch, Unavailable.
+        """
+        backend = BackendUrl.parse(url)
+        dialect: Dialect = Sqlite(backend.path) if backend.dialect == "sqlite" else Postgres(backend.dsn)
+        store = cls(dialect, clock=clock, wrap=wrap, settings=settings)
+        store._prepare()
+        return store
+
+    def close(self) -> None:
+        """Close all connections that are not lent out."""
+        self._forget_idle()
+        with self._administration:
+            if self._administrator is not None:
+                self._administrator.drop()
+                self._administrator = None
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
+
+    def now(self) -> float:
+        """Read the clock that events, leases and deadlines go by."""
+        statement = self.dialect.clock()
+        if self._clock is not None:
+            return self._clock()
+        if statement is None:
+            return time.time()
+        with self.read() as db:
+            return float(db.one("SELECT extract(epoch FROM clock_timestamp())::float8")[0])
+
+    def now_here(self) -> float:
+        """Read this host's clock (or the one that was set): good enough for a hint, and free."""
+        return (self._clock or time.time)()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Lend a connection for reading. Raises Unavailable where the database does not answer."""
+        if self.dialect.in_memory:
+            with self._shared_lock:
+                yield self._connection("writer")
+            return
+        with self._slots:
+            db = self._borrow()
+            try:
+                yield db
+            except BaseException as error:
+                db.close()
+                if isinstance(error, Exception) and self.dialect.trouble(error) is Trouble.LOST:
+                    self._forget_idle()
+                    raise Unavailable("the database does not answer") from error
+                raise
+            self._free.append(db)
+
+    def writer(self, role: Literal["writer", "slow"] = "writer") -> Writer:
+        """Make a writer with a connection, a place in the turnstile and keys of its own."""
+        turnstile: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if self.dialect.in_memory:
+            turnstile = self._shared_lock
+        elif self.dialect.writers_queue:
+            turnstile = Turnstile(cast(Sqlite, self.dialect).path)
+        return Writer(lambda: self._connection(role), self.dialect, turnstile, self._clock)
+
+    @contextlib.contextmanager
+    def administer(self) -> Iterator[Connection]:
+        """Lend a connection for a small write outside the committer, in a transaction of its own.
+
+        For leases, pruning and administration only: state of runs is written by units of work.
+        """
+        with self._administration:
+            if self._administrator is None:
+                self._administrator = self.writer("slow")
+            try:
+                with self._administrator.transaction() as db:
+                    yield db
+            except Exception as error:
+                if self.dialect.trouble(error) is Trouble.LOST:
+                    raise Unavailable("the database does not answer") from error
+                if self.dialect.trouble(error) is Trouble.CONFLICT:
+                    raise StoreBusy("rows that this needs are held by somebody else: try again") from error
+                raise
+
+    def _borrow(self) -> Connection:
+        if self._free:
+            return self._free.pop()
+        try:
+            return self._connection("reader")
+        except Exception as error:
+            raise Unavailable("the database does not answer") from error
+
+    def _forget_idle(self) -> None:
+        """After one connection was lost the idle ones are gone too, more likely than not."""
+        while self._free:
+            self._free.pop().close()
+
+    def _connection(self, role: str) -> Connection:
+        if not self.dialect.in_memory:
+            return Connection(self.dialect, self.dialect.database(self._wrap, role=role))
+        if self._shared is None:
+            self._shared = Connection(self.dialect, self.dialect.database(self._wrap, role=role))
+        return self._shared
+
+    def _prepare(self) -> None:
+        name = cast(Literal["sqlite", "postgres"], self.dialect.name)
+        writer = self.writer()
+        try:
+            with writer.alone() as db:
+                schema.create(db.database, name, now=self._clock() if self._clock else time.time())
+                if self.dialect.writers_queue:
+                    schema.migrate(db.database, name)
+                schema.verify(db.database, name)
+                meta = dict(db.rows("SELECT name, value FROM meta"))
+                self.dialect.check_durability(db)
+        except Exception as error:
+            if self.dialect.trouble(error) is Trouble.LOST:
+                raise Unavailable(f"the database does not answer: {error}") from error
+            raise
+        finally:
+            if not self.dialect.in_memory:
+                writer.drop()
+        self.store_id, self.epoch = meta["store_id"], meta["epoch"]

@@ -1,0 +1,122 @@
+"""Write what a unit decided: each kind of row with one statement, always in the same order.
+
+Runs that close come first, so that the open-run index has room for the new ones; each kind is sorted by
+its key, so that two processes meet rows in the same order. New names and keys are inserted `ON CONFLICT
+DO NOTHING`: one that somebody else took makes the unit begin again, never a unique violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..domain.model import Run
+from .connection import Connection
+from .mapping import ACTIVITIES
+from .mapping import ANSWERS
+from .mapping import ATTEMPTS
+from .mapping import EVENTS
+from .mapping import NAMESPACES
+from .mapping import NOTICES
+from .mapping import RUNS
+from .mapping import SIGNALS
+from .mapping import SNAPSHOTS
+from .mapping import TASKS
+from .mapping import WORKERS
+from .mapping import NamespaceRow
+from .mapping import NoticeRow
+from .mapping import Table
+from .needs import BeginAgain
+from .rows import Rows
+
+
+class WriteRefused(AssertionError):
+    """A write touched another number of rows than it had: the map and the database disagree."""
+
+
+def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
+    """Write all rows but the notices, which come last of all. Raises BeginAgain."""
+    told = {notice.run_key for notice in rows.notices}
+    changed = [_marked(rows.runs[key], mark, told) for key in sorted(rows.changed_runs)]
+    _update(db, RUNS, [run for run in changed if run.closed])
+    _close_below(db, rows.closed, now)
+    if rows.new_namespaces:
+        names = [NamespaceRow(name, at) for name, at in sorted(rows.new_namespaces.items())]
+        db.dialect.insert(db, NAMESPACES, names)
+    if rows.changed_workers:
+        workers = [worker for key in sorted(rows.changed_workers) if (worker := rows.workers[key]) is not None]
+        db.dialect.upsert(db, WORKERS, workers)
+    new = [_marked(rows.runs[key], mark, told) for key in rows.new_runs]
+    new.sort(key=lambda run: (run.namespace, run.workflow_id, run.run_key))
+    _insert_names(db, RUNS, new)
+    _update(db, RUNS, [run for run in changed if not run.closed])
+    _insert(db, EVENTS, sorted(rows.events))
+    _insert(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.new_activities)])
+    _update(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.changed_activities)])
+    _insert(db, ATTEMPTS, sorted(rows.attempts))
+    _insert(db, SIGNALS, sorted(rows.signals))
+    if rows.new_snapshots:
+        db.dialect.upsert(db, SNAPSHOTS, [rows.new_snapshots[key] for key in sorted(rows.new_snapshots)])
+    _write_tasks(db, rows)
+    _insert_names(db, ANSWERS, sorted(rows.new_answers))
+
+
+def insert_notices(db: Connection, rows: Rows, mark: int) -> None:
+    """Write the feed's lines: the last rows of a unit."""
+    if not rows.notices:
+        return
+    before = {run_key: run.feed_mark for run_key, run in rows.runs.items()}
+    stored = [
+        NoticeRow(
+            max(mark, before.get(notice.run_key, 0)) if mark else None, notice.namespace, notice.workflow_id,
+            notice.event_type, notice.payload, notice.created_at,
+        )
+        for notice in rows.notices
+    ]  # fmt: skip
+    db.dialect.insert(db, NOTICES, stored)
+
+
+def _marked(run: Run, mark: int, told: set[int]) -> Run:
+    """Set the run's mark where the feed is told of it, so that its notices keep their order."""
+    if mark > run.feed_mark and run.run_key in told:
+        return run._replace(feed_mark=mark)
+    return run
+
+
+def _close_below(db: Connection, closed: Sequence[int], now: float) -> None:
+    if not closed:
+        return
+    below = db.dialect.in_list("run_key")
+    keys = db.dialect.list_of(sorted(closed))
+    db.run(
+        "UPDATE workflow_activities SET status = 'CANCELLED', completed_at = ?, deadline_at = NULL, "
+        f"cancel_requested = (1 = 1) WHERE {below} AND status IN ('PENDING', 'RUNNING')",
+        (now, keys),
+    )
+    db.run(f"UPDATE workflow_timers SET status = 'CANCELLED' WHERE {below} AND status = 'PENDING'", (keys,))
+
+
+def _write_tasks(db: Connection, rows: Rows) -> None:
+    kept = sorted(key for key in rows.changed_tasks if key in rows.tasks)
+    gone = sorted(key for key in rows.changed_tasks if key not in rows.tasks and key in rows.tasks_in_database)
+    _insert(db, TASKS, [rows.tasks[key] for key in kept if key not in rows.tasks_in_database])
+    _update(db, TASKS, [rows.tasks[key] for key in kept if key in rows.tasks_in_database])
+    if gone:
+        db.run(f"DELETE FROM workflow_tasks WHERE {db.dialect.in_list('run_key')}", (db.dialect.list_of(gone),))
+
+
+def _insert(db: Connection, table: Table, new: Sequence[Sequence[Any]]) -> None:
+    """Insert rows that only the holder of their run's lock can make: none can be there."""
+    if new and db.dialect.insert(db, table, new) != len(new):
+        raise WriteRefused(f"{table.name}: a row to insert is there already")
+
+
+def _insert_names(db: Connection, table: Table, new: Sequence[Sequence[Any]]) -> None:
+    """Insert rows whose name or key another process may have taken meanwhile."""
+    if new and db.dialect.insert(db, table, new) != len(new):
+        raise BeginAgain
+
+
+def _update(db: Connection, table: Table, changed: Sequence[Sequence[Any]]) -> None:
+    if changed and db.dialect.update(db, table, changed) != len(changed):
+        raise WriteRefused(f"{table.name}: a row to update is not there")

@@ -1,0 +1,185 @@
+"""A writing connection: its transactions, its place in the turnstile, its keys, its row of `units`.
+
+Used by one thread at a time. Each unit's last write sets the writer's row in `units` to the unit's
+number; so when a commit gives no answer, reading that row on a new connection tells what happened.
+Transaction ids cannot tell it: after a crash PostgreSQL gives them out again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+from ..domain.errors import OutcomeUnknown
+from .connection import Connection
+from .dialect import Dialect
+from .dialect import Trouble
+from .needs import BeginAgain
+
+KEY_BLOCK = 1000
+_SETTLE_SECS = 10.0
+_PAUSE_SECS = 0.05
+
+
+class Uncommitted(Exception):
+    """The commit failed and certainly wrote nothing: the unit may be run again."""
+
+
+class Writer:
+    """One connection that writes, in units."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[], Connection],
+        dialect: Dialect,
+        turnstile: contextlib.AbstractContextManager[Any],
+        clock: Callable[[], float] | None,
+    ) -> None:
+        self._open = open_connection
+        self.dialect = dialect
+        self._turnstile = turnstile
+        self._clock = clock
+        self._db: Connection | None = None
+        self._unit_key = secrets.token_hex(16)
+        self._number = 0
+        self._registered = False
+        self._next_key = self._last_key = 0
+        self.statements = 0
+
+    @property
+    def db(self) -> Connection:
+        """The connection, opened when it is first needed and again when it was lost."""
+        if self._db is None or not self._db.usable:
+            self._db = self._open()
+        return self._db
+
+    def drop(self) -> None:
+        """Close the connection; the next unit opens another."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    @contextlib.contextmanager
+    def unit(self, keys: int) -> Iterator[Connection]:
+        """Run one transaction with at least `keys` new keys at hand.
+
+        Commits at the end, rolls back on any exception. Raises Uncommitted, OutcomeUnknown.
+        """
+        with self._turnstile:
+            try:
+                db = self.db
+                self._reserve(db, keys)
+                db.begin("IMMEDIATE" if self.dialect.writers_queue else "")
+                yield db
+                self._stamp(db)
+            except BaseException as error:
+                self._abandon(error)
+                raise
+            try:
+                db.commit()
+            except BaseException as error:  # noqa: BLE001 - _settle tells what it means
+                self._settle(error)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Run one transaction that is no unit of work: it makes no keys and is not settled."""
+        with self._turnstile:
+            try:
+                self.db.begin("IMMEDIATE" if self.dialect.writers_queue else "")
+                yield self.db
+                self.db.commit()
+            except BaseException as error:
+                self._abandon(error)
+                raise
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Lend the connection, in its turn, to one who begins and commits by himself."""
+        with self._turnstile:
+            yield self.db
+
+    def moment(self, db: Connection) -> tuple[float, int]:
+        """Read the clock and the own transaction's mark (0 where the database has none)."""
+        statement = self.dialect.clock()
+        if statement is None:
+            return (self._clock or time.time)(), 0
+        now, mark = db.one(statement)
+        return (self._clock() if self._clock else now), mark
+
+    def new_key(self) -> int:
+        """Take the next key of the block that `unit` reserved."""
+        if self._next_key > self._last_key:
+            raise BeginAgain
+        key = self._next_key
+        self._next_key += 1
+        return key
+
+    def _stamp(self, db: Connection) -> None:
+        """Write the unit's number: the last thing that a unit writes."""
+        self._number += 1
+        stamped = db.run(
+            "UPDATE units SET number = ?, used_at = ? WHERE unit_key = ?", (self._number, time.time(), self._unit_key)
+        )
+        if stamped != 1:  # pruned while this connection was idle
+            self._registered = False
+            raise BeginAgain
+
+    def _abandon(self, error: BaseException) -> None:
+        """Undo a unit that did not get as far as its commit."""
+        if self._db is None:
+            return
+        if self.dialect.trouble(error) is Trouble.LOST:
+            self.drop()
+        else:
+            self._db.rollback()
+
+    def _reserve(self, db: Connection, keys: int) -> None:
+        if not self._registered:
+            db.run(
+                "INSERT INTO units (unit_key, number, used_at) VALUES (?, ?, ?)",
+                (self._unit_key, self._number, time.time()),
+            )
+            self._registered = True
+        if self._last_key - self._next_key + 1 >= keys:
+            return
+        block = max(KEY_BLOCK, keys)
+        # A statement of its own, committed at once: the row is never held through a unit.
+        (after,) = db.one(
+            "UPDATE key_blocks SET next_key = next_key + ? WHERE name = 'keys' RETURNING next_key", (block,)
+        )
+        self._next_key, self._last_key = after - block, after - 1
+
+    def _settle(self, error: BaseException) -> None:
+        """Find out whether the unit was committed. Returns if it was, raises Uncommitted if not."""
+        self.drop()
+        until = time.monotonic() + _SETTLE_SECS
+        while True:
+            try:
+                number = self._committed_number(self.db)
+                break
+            except Exception as trouble:
+                self.drop()
+                if time.monotonic() > until:
+                    raise OutcomeUnknown(
+                        "the connection to the database was lost during the commit: it may or may not have been applied"
+                    ) from trouble
+                time.sleep(_PAUSE_SECS)
+        if number != self._number:
+            raise Uncommitted from error
+
+    def _committed_number(self, db: Connection) -> int:
+        """Read the own row; on PostgreSQL wait for a commit that is still under way."""
+        if self.dialect.writers_queue:
+            (number,) = db.one("SELECT number FROM units WHERE unit_key = ?", (self._unit_key,))
+            return int(number)
+        db.begin()
+        try:
+            db.run("SET LOCAL lock_timeout = '5s'")
+            (number,) = db.one("SELECT number FROM units WHERE unit_key = ? FOR UPDATE", (self._unit_key,))
+            return int(number)
+        finally:
+            db.rollback()
