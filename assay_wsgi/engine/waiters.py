@@ -6,6 +6,7 @@ waiter waits is kept for it, and one that a waiter leaves with unused goes on to
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,6 +22,13 @@ class Key(NamedTuple):
     queue: str
 
 
+class _Wake(NamedTuple):
+    """A wake on its way: kept when it is passed on, so that it comes to nobody twice."""
+
+    key: Key | None  # None: the process shuts down
+    serial: int  # wakes are numbered: who looks after wake 7 sees what 6 and 7 were about
+
+
 class Waiters:
     """All waiters of a process, each queue of them in the order in which they came."""
 
@@ -28,6 +36,7 @@ class Waiters:
         self._lock = threading.Lock()
         self._queues: dict[Key, OrderedDict[Waiter, None]] = {}
         self._inside: set[Waiter] = set()
+        self._serial = 0
 
     def wait_for(self, keys: Sequence[Key]) -> Waiter:
         """Give a waiter for any of `keys`; it counts from the moment its `with` block is entered."""
@@ -35,15 +44,20 @@ class Waiters:
 
     def wake(self, key: Key, count: int = 1) -> int:
         """Wake up to `count` waiters for `key`, longest-waiting first. Returns how many were woken."""
+        woken = 0
         with self._lock:
-            return self._wake(key, count)
+            self._serial += 1
+            while woken < count and (queue := self._queues.get(key)):
+                self._rouse(next(iter(queue)), _Wake(key, self._serial))
+                woken += 1
+        return woken
 
     def wake_all(self) -> int:
         """Wake everybody, whatever they wait for: the process shuts down. Returns how many were woken."""
         with self._lock:
             sleepers = {waiter for queue in self._queues.values() for waiter in queue}
             for waiter in sleepers:
-                self._rouse(waiter, None)
+                self._rouse(waiter, _Wake(None, self._serial))
             return len(sleepers)
 
     def waited_for(self) -> list[Key]:
@@ -55,16 +69,18 @@ class Waiters:
         """Count those who are inside their `with` block, the woken included."""
         return len(self._inside)
 
-    def _wake(self, key: Key, count: int) -> int:
-        woken = 0
-        while woken < count and (queue := self._queues.get(key)):
-            self._rouse(next(iter(queue)), key)
-            woken += 1
-        return woken
+    def _pass_on(self, wake: _Wake, *, heard_below: float) -> None:
+        """Give a wake to the first in its queue whose newest wake is older than that."""
+        if wake.key is None:
+            return
+        for waiter in self._queues.get(wake.key, ()):
+            if waiter._heard < heard_below:
+                self._rouse(waiter, wake)
+                return
 
-    def _rouse(self, waiter: Waiter, key: Key | None) -> None:
+    def _rouse(self, waiter: Waiter, wake: _Wake) -> None:
         self._dequeue(waiter)
-        waiter._pending = key
+        waiter._pending = wake
         waiter._gate.release()
 
     def _enqueue(self, waiter: Waiter) -> None:
@@ -95,8 +111,9 @@ class Waiter:
         self._queued = False
         self._gate = threading.Lock()  # free = woken
         self._gate.acquire()
-        self._pending: Key | None = None  # the key of the wake that has not ended a wait yet
-        self._taken: Key | None = None  # the key of the wake that ended the last wait
+        self._pending: _Wake | None = None  # has not ended a wait yet
+        self._taken: _Wake | None = None  # ended the last wait
+        self._heard = 0  # serial of the newest wake that ended a wait; a look follows
 
     def wait(self, timeout_secs: float) -> bool:
         """Wait on the monotonic clock. Returns whether it was woken; the next `wait` waits anew."""
@@ -106,13 +123,21 @@ class Waiter:
             return False
         with self._waiters._lock:
             self._taken, self._pending = self._pending, None
-            if self in self._waiters._inside:
-                self._waiters._enqueue(self)
+            if self._taken is not None:
+                self._heard = max(self._heard, self._taken.serial)
+            self._waiters._enqueue(self)
         return True
 
     def pass_on(self) -> None:
-        """Leave, and give the wake that could not be used (the client is gone) to the next in the queue."""
-        self._leave(unused=self._taken)
+        """Give the wake that ended the last wait to the next in the queue, and go on waiting or leave.
+
+        For one who looked and found nothing that it can take (other types, a session that was replaced), or
+        whose client is gone. Where there was no wake it does nothing; nobody gets the same wake twice.
+        """
+        with self._waiters._lock:
+            wake, self._taken = self._taken, None
+            if wake is not None:
+                self._waiters._pass_on(wake, heard_below=wake.serial)
 
     def __enter__(self) -> Waiter:
         with self._waiters._lock:
@@ -123,13 +148,9 @@ class Waiter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave(unused=None)
-
-    def _leave(self, *, unused: Key | None) -> None:
         with self._waiters._lock:
             self._waiters._inside.discard(self)
             self._waiters._dequeue(self)
-            for key in (unused, self._pending):
-                if key is not None:
-                    self._waiters._wake(key, 1)
-            self._taken = self._pending = None
+            unused, self._pending = self._pending, None
+            if unused is not None:
+                self._waiters._pass_on(unused, heard_below=math.inf)

@@ -336,7 +336,8 @@ _ACTIVITIES = (
         "activity_lease",
         "a running activity has a token, an owner and a start, which was not before it was to be handed out",
         "SELECT activity_key, owner, started_at, visible_at FROM workflow_activities "
-        "WHERE status = 'RUNNING' AND (token IS NULL OR owner IS NULL OR started_at IS NULL OR started_at < visible_at)",
+        "WHERE status = 'RUNNING' "
+        "AND (token IS NULL OR owner IS NULL OR started_at IS NULL OR started_at < visible_at)",
     ),
     Check(
         "activity_deadline",

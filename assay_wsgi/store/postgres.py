@@ -64,10 +64,10 @@ class Postgres:
         lock_timeout, statement_timeout = _TIMEOUTS[role]
         options = (
             f"-c lock_timeout={lock_timeout} -c statement_timeout={statement_timeout} -c jit=off "
-            "-c idle_in_transaction_session_timeout=15s -c timezone=UTC"
+            "-c idle_in_transaction_session_timeout=15s -c timezone=UTC -c default_transaction_isolation=read\\ committed"
         )
         if role != "reader":
-            options += f" {_BY_KEY} -c default_transaction_isolation=read\\ committed"
+            options += f" {_BY_KEY}"
         return _Database(self.dsn, wrap, options)
 
     def sql(self, text: str) -> str:

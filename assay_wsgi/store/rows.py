@@ -21,6 +21,7 @@ from ..domain.model import Snapshot
 from ..domain.model import StoredAnswer
 from ..domain.model import Task
 from ..domain.model import Worker
+from ..domain.requests import MAIN
 from .needs import Held
 from .needs import Missing
 from .needs import Needs
@@ -151,7 +152,8 @@ class Rows:
     def take(self, change: Change, now: float) -> None:
         """Take a Change whole."""
         for namespace in change.new_namespaces:
-            self.new_namespaces.setdefault(namespace, now)
+            if namespace != MAIN:  # always there
+                self.new_namespaces.setdefault(namespace, now)
         for worker in change.workers:
             self.workers[worker.namespace, worker.worker_id] = worker
             self.changed_workers.add((worker.namespace, worker.worker_id))
