@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..domain.errors import AssayError
+from ..domain.errors import OutcomeUnknown
 from ..domain.errors import StoreBusy
-from ..domain.errors import Unavailable
 from ..store.claims import Taker
 from ..store.needs import BeginAgain
 from ..store.store import Store
@@ -64,7 +64,7 @@ class Committer:
         self._queue: deque[_Ticket] = deque()
         self._led = False
         self._last_was_heavy = False
-        self._slow_lane = None if store.dialect.writers_queue else SlowLane(store, on_commit)
+        self._slow_lane = None if store.dialect.writers_queue else SlowLane(store, self._tell)
         # Entered around waiting, so that a thread that only waits does not count as computing.
         self.waiting: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
@@ -144,7 +144,7 @@ class Committer:
         finally:
             for ticket in batch:
                 if ticket.error is None and len(ticket.submission.outcomes) != len(ticket.submission.operations):
-                    ticket.error = Unavailable("the operation was not carried out: try again")
+                    ticket.error = OutcomeUnknown("the thread that committed this was stopped: it may have been applied")
                 ticket.done = True
             with self._lock:
                 self._hand_on()

@@ -65,6 +65,7 @@ class Wakeups:
 
     def committed(self, left: Left) -> None:
         """Wake as many waiters as a commit left work for; tell the other processes of the rest."""
+        self.start()
         told = []
         for (kind, namespace, queue), count in left.ready.items():
             woken = self.waiters.wake(Key(kind, namespace, queue), count)

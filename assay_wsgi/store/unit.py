@@ -152,19 +152,27 @@ def _attempt(
             find_and_lock(db, needs, rows, wait=wait)
             now, mark = writer.moment(db)
             load(db, needs, rows)
-            for submission in submissions:
-                submission.outcomes = [_decide(operation, rows, now) for operation in submission.operations]
+            outcomes = [
+                [_decide(operation, rows, now) for operation in submission.operations] for submission in submissions
+            ]
+            claiming = [
+                submission
+                for submission, decided in zip(submissions, outcomes, strict=True)
+                if submission.taker is not None and not any(outcome.missed for outcome in decided)
+            ]
             flush(db, rows, mark, now)
             beats.write(db, now)
-            takers = [submission.taker for submission in submissions if _may_claim(submission)]
+            takers = [submission.taker for submission in claiming if submission.taker is not None]
             if takers:
-                rows.notices += claim(db, [taker for taker in takers if taker], floors, mark, now)
+                rows.notices += claim(db, takers, floors, mark, now)
             insert_notices(db, rows, mark)
     except BaseException:
         liveness.give_back(beats)
         raise
-    for submission in submissions:
-        submission.claimed = _may_claim(submission)
+    for submission, decided in zip(submissions, outcomes, strict=True):  # known to be committed: now it counts
+        submission.outcomes = decided
+    for submission in claiming:
+        submission.claimed = True
     return _left(rows, submissions, now)
 
 
@@ -179,10 +187,6 @@ def _decide(operation: Operation, rows: Rows, now: float) -> Outcome:
         return Outcome(error=error)
     rows.take(change, now)
     return Outcome(answer=change.answer, error=change.refusal)
-
-
-def _may_claim(submission: Submission) -> bool:
-    return submission.taker is not None and not any(outcome.missed for outcome in submission.outcomes)
 
 
 def _left(rows: Rows, submissions: Sequence[Submission], now: float) -> Left:
