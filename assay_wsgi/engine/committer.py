@@ -10,7 +10,6 @@ then takes the slow lane, so that a held row delays only those who want it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -65,8 +64,6 @@ class Committer:
         self._led = False
         self._last_was_heavy = False
         self._slow_lane = None if store.dialect.writers_queue else SlowLane(store, self._tell)
-        # Entered around waiting, so that a thread that only waits does not count as computing.
-        self.waiting: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     def submit(self, operations: Sequence[Operation], taker: Taker | None = None) -> list[Outcome]:
         """Have operations done, each with an outcome of its own, and let `taker` claim after them.
@@ -80,8 +77,7 @@ class Committer:
         for pause in PAUSES_SECS:
             if not missed:
                 break
-            with self.waiting():
-                time.sleep(pause)
+            time.sleep(pause)
             again = Submission([operations[place] for place in missed])
             self._hand_in(again)
             for place, outcome in zip(missed, again.outcomes, strict=True):
@@ -90,9 +86,8 @@ class Committer:
         waits = self._to_slow_lane([operations[place] for place in missed])
         if taker is not None and not submission.claimed:
             self._hand_in(Submission((), taker))
-        with self.waiting():
-            for place, wait in zip(missed, waits, strict=True):
-                outcomes[place] = wait()
+        for place, wait in zip(missed, waits, strict=True):
+            outcomes[place] = wait()
         return outcomes
 
     def do(self, operation: Operation) -> Any:
@@ -121,10 +116,9 @@ class Committer:
             if leads:
                 self._lead(ticket)
             else:
-                with self.waiting():
-                    ticket.gate.acquire()
-                    if not ticket.done:
-                        self._lead(ticket)
+                ticket.gate.acquire()
+                if not ticket.done:
+                    self._lead(ticket)
         except BaseException:
             self._leave(ticket)
             raise
@@ -143,8 +137,9 @@ class Committer:
                 ticket.error = error
         finally:
             for ticket in batch:
-                if ticket.error is None and len(ticket.submission.outcomes) != len(ticket.submission.operations):
-                    ticket.error = OutcomeUnknown("the thread that committed this was stopped: it may have been applied")
+                submission = ticket.submission
+                if ticket.error is None and len(submission.outcomes) != len(submission.operations):
+                    ticket.error = OutcomeUnknown("the committing thread was stopped: it may have been applied")
                 ticket.done = True
             with self._lock:
                 self._hand_on()

@@ -75,7 +75,8 @@ class Workers:
         outcomes: list[Outcome] = []
         tries = taker is not None and (bool(operations) or exchange.worker is not None)
         if operations or tries:
-            outcomes = self._committer.submit(operations, taker if tries else None)
+            with waiting():
+                outcomes = self._committer.submit(operations, taker if tries else None)
         if taker is not None:
             self._take(exchange, taker, client_gone, waiting, tried=tries)
         return self._answer(exchange, session, taker, outcomes, refusals)
@@ -147,8 +148,9 @@ class Workers:
     ) -> None:  # fmt: skip
         """Claim; where there is nothing, wait and claim again until there is, or time is up."""
         until = time.monotonic() + exchange.wait_secs
-        if not tried and self._is_ready(taker):
-            self._claim(taker, client_gone)
+        if not tried and self._is_ready(taker) and not (client_gone is not None and client_gone()):
+            with waiting():
+                self._committer.submit((), taker)
         if _served(taker) or exchange.wait_secs <= 0:
             return
         keys = [
@@ -160,8 +162,10 @@ class Workers:
             while not self._draining.is_set():
                 if taker.held or self._is_ready(taker):
                     if client_gone is not None and client_gone():
-                        return  # leaving passes the wake on
-                    self._claim(taker, None)
+                        waiter.pass_on()
+                        return
+                    with waiting():
+                        self._committer.submit((), taker)
                     if _served(taker):
                         return
                 else:
@@ -173,10 +177,6 @@ class Workers:
                     woken = waiter.wait(min(left, 0.05) if taker.held else left)
                 if not woken and time.monotonic() >= until:
                     return
-
-    def _claim(self, taker: Taker, client_gone: Callable[[], bool] | None) -> None:
-        if client_gone is None or not client_gone():
-            self._committer.submit((), taker)
 
     def _is_ready(self, taker: Taker) -> bool:
         asked = (

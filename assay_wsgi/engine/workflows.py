@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..domain.errors import AlreadyStarted
 from ..domain.errors import AmbiguousNamespace
 from ..domain.errors import AssayError
 from ..domain.errors import NotFound
@@ -28,6 +29,8 @@ from .operations import SignalRun
 from .operations import Start
 from .operations import TerminateRun
 
+_TYPE_IN_ID = 200  # characters: the whole id must stay within 255
+
 
 class Workflows:
     """The runs of an engine."""
@@ -46,22 +49,27 @@ class Workflows:
 
         Raises AlreadyStarted, IdempotencyKeyReused.
         """
-        answer: dict[str, Any] = self._committer.do(self._keyed(self._start(request), idempotency))
-        return answer
+        (outcome,) = self.start_batch((request,), idempotency)
+        if isinstance(outcome, AssayError):
+            raise outcome
+        return outcome
 
     def start_batch(
         self, requests: Sequence[StartRun], idempotency: Idempotency | None = None
     ) -> list[dict[str, Any] | AssayError]:
         """Start many runs, in one transaction where nobody is in the way; an outcome for each, in order."""
-        operations = []
-        for place, request in enumerate(requests):
-            key = None if idempotency is None else replace(idempotency, key=f"{idempotency.key}#{place}")
-            operations.append(self._keyed(self._start(request), key))
-        outcomes = []
+        outcomes: list[dict[str, Any] | AssayError] = []
+        operations = [
+            self._keyed(self._start(request), _of_item(idempotency, place)) for place, request in enumerate(requests)
+        ]
         for outcome in self._committer.submit(operations):
             if outcome.error is not None and not isinstance(outcome.error, AssayError):
                 raise outcome.error
             outcomes.append(outcome.answer if outcome.error is None else outcome.error)
+        for place, request in enumerate(requests):
+            if request.workflow_id is None and isinstance(outcomes[place], AlreadyStarted):
+                # Another process took the same name in the same millisecond: nobody asked for that name.
+                (outcomes[place],) = self.start_batch((request,), _of_item(idempotency, place))
         return outcomes
 
     def signal(
@@ -98,14 +106,17 @@ class Workflows:
 
     def _start(self, request: StartRun) -> Start:
         attributes = {"assay_engine_version": self._version, **(request.search_attributes or {})}
-        workflow_id = request.workflow_id or self._new_id(request.workflow_type)
-        return Start(replace(request, search_attributes=attributes), workflow_id)
+        request = replace(request, search_attributes=attributes)
+        if request.workflow_id is not None:
+            return Start(request, request.workflow_id)
+        alone = replace(request, id_conflict="fail", id_reuse="reject")  # a name made here must not hit another's run
+        return Start(alone, self._new_id(request.workflow_type))
 
     def _new_id(self, workflow_type: str) -> str:
         """Name a run that its caller did not name, never the same twice in this process."""
         with self._naming:
             self._last_named_ms = max(int(self._store.now_here() * 1000), self._last_named_ms + 1)
-            return f"wf-{workflow_type.lower()}-{self._last_named_ms}"
+            return f"wf-{workflow_type.lower()[:_TYPE_IN_ID]}-{self._last_named_ms}"
 
     def _named(self, ref: RunRef) -> tuple[str, str, int | None, str | None]:
         """Resolve a reference to (namespace, workflow_id, run_key, run_id). Raises NotFound."""
@@ -165,6 +176,13 @@ class Workflows:
         if seen is None:
             raise NotFound(f"not found: workflow {ref.workflow_id}")
         return seen
+
+
+def _of_item(idempotency: Idempotency | None, place: int) -> Idempotency | None:
+    """Give the key of one item of a batch; that of the first is the caller's own."""
+    if idempotency is None or place == 0:
+        return idempotency
+    return replace(idempotency, key=f"{idempotency.key}#{place}")
 
 
 def _only_namespace(db: Connection, workflow_id: str) -> str:

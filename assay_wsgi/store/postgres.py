@@ -64,7 +64,8 @@ class Postgres:
         lock_timeout, statement_timeout = _TIMEOUTS[role]
         options = (
             f"-c lock_timeout={lock_timeout} -c statement_timeout={statement_timeout} -c jit=off "
-            "-c idle_in_transaction_session_timeout=15s -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+            "-c idle_in_transaction_session_timeout=15s -c timezone=UTC "
+            "-c default_transaction_isolation=read\\ committed"
         )
         if role != "reader":
             options += f" {_BY_KEY}"

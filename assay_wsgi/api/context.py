@@ -1,0 +1,49 @@
+"""What a view needs from the app that serves it: the only module that says `current_app`."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+from typing import cast
+
+from flask import Flask
+from flask import current_app
+from flask import request
+
+from .admission import Admission
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+ENGINE = "assay_wsgi"
+_ADMISSION = "assay_wsgi.admission"
+_REQUEST_ID = "assay_wsgi.request_id"
+_SANE_ID = re.compile(r"[!-~]{1,128}")
+
+
+def install(app: Flask, engine: Engine, admission: Admission) -> None:
+    """Keep with `app` what its views will ask for."""
+    app.extensions[ENGINE] = engine
+    app.extensions[_ADMISSION] = admission
+
+
+def engine() -> Engine:
+    """Give the engine of the app that serves this request."""
+    return cast("Engine", current_app.extensions[ENGINE])
+
+
+def admission() -> Admission:
+    """Give the budget of this process."""
+    return cast(Admission, current_app.extensions[_ADMISSION])
+
+
+def request_id() -> str:
+    """Name this request: as its caller did, if that can stand in a header and a log line."""
+    environ = request.environ
+    known = environ.get(_REQUEST_ID)
+    if known is None:
+        sent = environ.get("HTTP_X_REQUEST_ID", "")
+        known = sent if _SANE_ID.fullmatch(sent) else secrets.token_hex(12)
+        environ[_REQUEST_ID] = known
+    return cast(str, known)

@@ -1,0 +1,53 @@
+"""The service itself: health, and whether this process lives and is ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from ..domain.errors import Unavailable
+from . import records
+from .context import engine
+from .contract import Answer
+from .contract import operation
+
+SIDECAR = "sidecar"  # the lease that the leading sidecar holds
+
+api = Blueprint("assay_service", __name__)
+root = Blueprint("assay_probes", __name__)
+
+
+@api.get("/health")
+@operation(returns=records.Health)
+def health() -> Any:
+    """Say that the service answers, in assay's own words."""
+    return {"status": "ok", "service": "assay-workflow"}
+
+
+@root.get("/livez")
+@operation(returns=records.Health)
+def livez() -> Any:
+    """Say that this process lives: whoever gets no answer may kill it."""
+    return {"status": "ok", "service": "assay-workflow"}
+
+
+@root.get("/readyz")
+@operation(returns=records.Readiness)
+def readyz() -> Any:
+    """Say whether this process should be sent requests: 503 while it drains or has no database."""
+    core = engine()
+    try:
+        core.health()
+        database, sidecar_leads = "ok", _sidecar_leads()
+    except Unavailable:
+        database, sidecar_leads = "unavailable", False
+    ready = database == "ok" and not core.draining
+    found = {"ready": ready, "database": database, "sidecar_leads": sidecar_leads, "draining": core.draining}
+    return found if ready else Answer(found, 503, {"Retry-After": "1"})
+
+
+def _sidecar_leads() -> bool:
+    store = engine().store
+    held = store.leases.holder(SIDECAR)
+    return held is not None and held[2] > store.now()

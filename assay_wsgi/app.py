@@ -1,0 +1,76 @@
+"""Wiring: a Flask app over an engine. `create_app` is the whole service, `init_app` a guest elsewhere."""
+
+from __future__ import annotations
+
+import atexit
+
+from flask import Flask
+from flask import Response
+from flask import request
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import RequestRedirect
+
+from .api import errors
+from .api import pages
+from .api import service
+from .api import workers
+from .api import workflows
+from .api.admission import Admission
+from .api.context import install
+from .api.context import request_id
+from .engine import Engine
+from .settings import Settings
+
+API_PREFIX = "/api/v1"
+_API = (workflows.bp, workers.bp, service.api)
+_ROOT = (service.root, pages.bp)
+
+
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> Flask:
+    """Make the service. Without an engine it opens one, so call it where it will serve: after a fork."""
+    settings = settings or Settings.from_env()
+    if engine is None:
+        engine = Engine.open(settings.database_url, settings=settings.engine)
+        atexit.register(engine.close)
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.register_error_handler(HTTPException, errors.answer)
+    app.register_error_handler(Exception, errors.answer)
+    app.register_blueprint(pages.front)
+    _register(app, engine, settings, "")
+    return app
+
+
+def init_app(app: Flask, engine: Engine, settings: Settings | None = None, url_prefix: str = "") -> None:
+    """Serve `engine` from a stranger's app, below `url_prefix`. Its own routes and errors stay its own."""
+    below = f"{url_prefix}{API_PREFIX}/"
+
+    def refuse_unknown_routes() -> Response | None:
+        problem = request.routing_exception
+        if problem is None or not request.path.startswith(below):
+            return None
+        # The host may merge slashes by a redirect; here, two slashes are another path.
+        return errors.answer(NotFound() if isinstance(problem, RequestRedirect) else problem)
+
+    app.before_request(refuse_unknown_routes)
+    _register(app, engine, settings or Settings(), url_prefix)
+
+
+def _register(app: Flask, engine: Engine, settings: Settings, url_prefix: str) -> None:
+    install(app, engine, Admission.of(settings))
+    for blueprint in _API:
+        app.register_blueprint(blueprint, url_prefix=f"{url_prefix}{API_PREFIX}")
+    for blueprint in _ROOT:
+        app.register_blueprint(blueprint, url_prefix=url_prefix or None)
+
+
+def _name_request(response: Response) -> Response:
+    response.headers["X-Request-Id"] = request_id()
+    return response
+
+
+for _blueprint in (*_API, *_ROOT, pages.front):
+    _blueprint.register_error_handler(HTTPException, errors.answer)
+    _blueprint.register_error_handler(Exception, errors.answer)
+    _blueprint.after_request(_name_request)
