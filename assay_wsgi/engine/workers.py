@@ -37,6 +37,7 @@ from .waiters import Key
 from .wakeups import Wakeups
 
 SLOTS_AT_MOST = 200
+_NOT_WANTED = frozenset({"workflow_closed", "lease_lost", "stale_attempt"})  # whoever beats may stop working
 Waiting = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
@@ -211,7 +212,7 @@ class Workers:
             for place, token in enumerate(tokens)
         ]
         for beat in said[len(tokens) - len(exchange.heartbeats) :]:
-            beat.setdefault("cancel_requested", "code" in beat)  # whatever the reason: stop working on it
+            beat.setdefault("cancel_requested", beat.get("code") in _NOT_WANTED)
         results = len(exchange.workflow_results) + len(exchange.activity_results)
         answer: dict[str, Any] = {
             "results": said[:results],

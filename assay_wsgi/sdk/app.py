@@ -1,0 +1,162 @@
+"""The app object: it registers workflows and activities, and makes workers and clients for them."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Any
+from typing import Callable
+from typing import TypeVar
+from typing import overload
+
+from .client import Client
+from .definitions import TIMEOUT
+from .definitions import ActivityDefinition
+from .definitions import Definition
+from .definitions import P
+from .definitions import R
+from .definitions import Retry
+from .definitions import WorkflowDefinition
+from .transport import DEFAULT_URL
+from .worker import Worker
+
+D = TypeVar("D", bound=Definition[Any])
+
+
+class Assay:
+    """Workflows and activities of one program, and the service they run on.
+
+    What is not given comes from the environment: ASSAY_ENGINE_URL, ASSAY_API_KEY, ASSAY_NAMESPACE,
+    ASSAY_QUEUE.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        namespace: str | None = None,
+        queue: str | None = None,
+    ) -> None:
+        environ = os.environ
+        self.url = url or environ.get("ASSAY_ENGINE_URL") or DEFAULT_URL
+        self.token = token or environ.get("ASSAY_API_KEY") or None
+        self.namespace = namespace or environ.get("ASSAY_NAMESPACE") or "main"
+        self.queue = queue or environ.get("ASSAY_QUEUE") or "default"
+        self.workflows: dict[str, WorkflowDefinition[Any]] = {}
+        self.activities: dict[str, ActivityDefinition[..., Any]] = {}
+        self._client: Client | None = None
+
+    @overload
+    def workflow(self, fn: Callable[..., R]) -> WorkflowDefinition[R]: ...
+
+    @overload
+    def workflow(
+        self, *, name: str | None = None, queue: str | None = None
+    ) -> Callable[[Callable[..., R]], WorkflowDefinition[R]]: ...
+
+    def workflow(
+        self, fn: Callable[..., Any] | None = None, *, name: str | None = None, queue: str | None = None
+    ) -> Any:
+        """Register a workflow: `fn(ctx, ...)`. Runs are started on `queue`, by default the app's."""
+
+        def register(function: Callable[..., Any]) -> WorkflowDefinition[Any]:
+            return self._register(self.workflows, WorkflowDefinition(function, name, queue))
+
+        return register if fn is None else register(fn)
+
+    @overload
+    def activity(self, fn: Callable[P, R]) -> ActivityDefinition[P, R]: ...
+
+    @overload
+    def activity(
+        self,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = TIMEOUT,
+        heartbeat_timeout: float | None = None,
+    ) -> Callable[[Callable[P, R]], ActivityDefinition[P, R]]: ...
+
+    def activity(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = TIMEOUT,
+        heartbeat_timeout: float | None = None,
+    ) -> Any:
+        """Register an activity: a function that may do anything, and may run more than once.
+
+        `timeout` limits one attempt, `heartbeat_timeout` the silence between two heartbeats, in seconds.
+        An activity with a `queue` is done by workers of that queue, else by those of the run's.
+        """
+
+        def register(function: Callable[..., Any]) -> ActivityDefinition[..., Any]:
+            made: ActivityDefinition[..., Any] = ActivityDefinition(
+                function, name, queue, retry, timeout, heartbeat_timeout
+            )
+            return self._register(self.activities, made)
+
+        return register if fn is None else register(fn)
+
+    @staticmethod
+    def _register(registry: dict[str, D], definition: D) -> D:
+        if definition.name in registry:
+            raise ValueError(f"'{definition.name}' is registered already")
+        registry[definition.name] = definition
+        return definition
+
+    @property
+    def client(self) -> Client:
+        """A client of the app's service and namespace, with the app's queue for what it starts."""
+        if self._client is None:
+            self._client = Client(self.url, self.token, self.namespace, queue=self.queue)
+        return self._client
+
+    def worker(self, **options: Any) -> Worker:
+        """Make a worker for this app; `options` are those of Worker, in place of the app's."""
+        settings: dict[str, Any] = {
+            "url": self.url,
+            "token": self.token,
+            "namespace": self.namespace,
+            "queue": self.queue,
+        }
+        settings.update({name: value for name, value in options.items() if value is not None})
+        return Worker(self.workflows, self.activities, **settings)
+
+    def run(self, **options: Any) -> int:
+        """Work until SIGTERM or SIGINT; return the exit code."""
+        return self.worker(**options).run()
+
+
+def main(target: str, **options: Any) -> int:
+    """Run a worker for the app named `module:attribute`; return the exit code."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return load(target).run(**options)
+
+
+def load(target: str) -> Assay:
+    """Import the app named `module:attribute`. Raises ValueError with what is wrong with the name."""
+    module, _, attribute = target.partition(":")
+    if not module or not attribute:
+        raise ValueError(f"'{target}' does not name an app: write MODULE:APP, such as hello:app")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        app = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(error.name + ".")):
+            raise ValueError(f"there is no module '{module}' here or among the installed ones") from error
+        raise
+    except AttributeError as error:
+        raise ValueError(f"module '{module}' has no '{attribute}'") from error
+    if not isinstance(app, Assay):
+        raise ValueError(f"'{target}' is a {type(app).__name__}, not an Assay app")
+    return app

@@ -1,0 +1,152 @@
+"""What can go wrong, on both sides of the wire.
+
+Three families: what workflow and activity code raises or sees (ApplicationError, ActivityError, the
+cancellations), what the client sees (ApiError and the ends of a run), and the signals that the SDK sends
+through user code. The last derive from BaseException, so that `except Exception` never swallows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApplicationError(Exception):
+    """Raise it to fail with a type of your own: an activity's attempt, or the run itself.
+
+    `type` is what `Retry(non_retryable=[...])` matches; `details` must be JSON.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        type: str | None = None,  # the word of the public API
+        non_retryable: bool = False,
+        details: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.type = type
+        self.non_retryable = non_retryable
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.type else self.message
+
+
+class ActivityError(Exception):
+    """An activity failed for good: its last attempt, or one that must not be repeated."""
+
+    def __init__(
+        self,
+        name: str,
+        message: str,
+        type: str | None = None,
+        attempt: int | None = None,
+        details: Any = None,
+        timeout_type: str | None = None,
+    ) -> None:
+        super().__init__(f"activity '{name}' failed: {message}")
+        self.name = name
+        self.message = message
+        self.type = type
+        self.attempt = attempt
+        self.details = details
+        self.timeout_type = timeout_type
+
+
+class Suspend(BaseException):
+    """Leave the workflow function because what it waits for has not happened yet. Never catch it."""
+
+
+class WorkflowCancelled(BaseException):
+    """Somebody asked for the run's end. Raised where the code would go on to something new.
+
+    Code may catch it to return a result of its own; every further new step raises it again.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "cancelled")
+        self.reason = reason
+
+
+class ActivityCancelled(BaseException):
+    """Nobody waits for this attempt any more. Raised by `heartbeat()`."""
+
+
+class NondeterminismError(BaseException):
+    """The code asks for something else than its history holds."""
+
+
+# ------------------------------------------------------------------------------------------- client
+
+
+class ApiError(Exception):
+    """The service refused. `code` is stable, `message` is for people, `body` is the whole answer."""
+
+    def __init__(self, status: int, code: str, message: str, body: dict[str, Any] | None = None) -> None:
+        super().__init__(f"{message} ({status} {code})")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.body = body or {}
+
+
+class NotFound(ApiError):
+    """The named thing is not there, or is closed already (code `already_terminal`)."""
+
+
+class Conflict(ApiError):
+    """The named thing is in a state that does not allow this."""
+
+
+class WorkflowAlreadyStarted(Conflict):
+    """A run of this id is open, or `id_reuse` forbids another one."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that has the id."""
+        return self.body.get("run_id")
+
+
+class WorkflowClosed(Conflict):
+    """The run is closed."""
+
+
+class Invalid(ApiError):
+    """The request itself is wrong."""
+
+
+class Unauthorized(ApiError):
+    """No valid token came with the request, or it does not allow this."""
+
+
+class Unavailable(ApiError):
+    """The service could not be reached, or could not do it now, until patience ran out."""
+
+
+class WorkflowFailed(Exception):
+    """`result()` of a run that failed, was terminated or timed out; `close_reason` says which."""
+
+    def __init__(self, workflow_id: str, run_id: str, error: str | None, close_reason: str) -> None:
+        super().__init__(f"workflow '{workflow_id}' {close_reason}: {error}")
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.error = error
+        self.close_reason = close_reason
+
+
+class WorkflowCancelledError(Exception):
+    """`result()` of a run that was cancelled."""
+
+    def __init__(self, workflow_id: str, run_id: str, error: str | None = None) -> None:
+        super().__init__(f"workflow '{workflow_id}' was cancelled")
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.error = error
+
+
+def type_name(kind: type) -> str:
+    """Name an error type: bare for builtins, with its module for others."""
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"

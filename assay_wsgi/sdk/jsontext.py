@@ -1,0 +1,38 @@
+"""JSON text in and out. What JSON cannot hold (NaN, infinities, half surrogate pairs) is a ValueError."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from .convert import to_json
+
+Json = Any  # opaque JSON: dict, list, str, int, float, bool or None
+
+loads = json.loads
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=to_json, check_circular=True
+).encode
+
+
+def dumps(value: Any) -> bytes:
+    """Write `value` as compact UTF-8; dataclasses, enums, dates and the like are converted.
+
+    Raises TypeError or ValueError for what JSON cannot hold.
+    """
+    return _encode(value).encode()
+
+
+def plain(value: Any) -> Json:
+    """Return `value` as JSON would give it back: what a later replay will see, and a copy of its own."""
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is str:
+        value.encode()  # a lone surrogate must fail here, where its owner is known
+        return value
+    if kind is float and math.isfinite(value):
+        return value
+    return loads(_encode(value))

@@ -1,0 +1,1 @@
+"""Document approval: checked by an unreliable service, approved by a person, published."""

@@ -1,0 +1,350 @@
+"""The client: what it sends, what it makes of answers, when it asks again. A fake adapter stands for the network."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+
+from assay_wsgi.sdk import Assay
+from assay_wsgi.sdk import Client
+from assay_wsgi.sdk import Conflict
+from assay_wsgi.sdk import Context
+from assay_wsgi.sdk import Invalid
+from assay_wsgi.sdk import NotFound
+from assay_wsgi.sdk import Unauthorized
+from assay_wsgi.sdk import Unavailable
+from assay_wsgi.sdk import WorkflowAlreadyStarted
+from assay_wsgi.sdk import WorkflowCancelledError
+from assay_wsgi.sdk import WorkflowClosed
+from assay_wsgi.sdk import WorkflowFailed
+from assay_wsgi.sdk.transport import Connection
+
+STARTED = {"workflow_id": "o-1", "run_id": "run-o-1-1", "status": "PENDING"}
+LOST = requests.ConnectionError("reset by peer")
+
+
+class Network(BaseAdapter):
+    """Answers from a script; keeps what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.script: deque[Any] = deque()
+        self.sent: list[requests.PreparedRequest] = []
+
+    def answers(self, *script: Any) -> None:
+        self.script.extend(script)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **more: Any) -> requests.Response:
+        assert more["timeout"]
+        self.sent.append(request)
+        answer = self.script.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        status, body, *headers = answer if isinstance(answer, tuple) else (200, answer)
+        response = requests.Response()
+        response.status_code = status
+        response._content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response.headers.update(headers[0] if headers else {})
+        response.url = request.url or ""
+        return response
+
+    def close(self) -> None:
+        pass
+
+    def bodies(self) -> list[Any]:
+        return [json.loads(request.body or b"null") for request in self.sent]
+
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.path_url}" for request in self.sent]
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def client(network: Network, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    session = requests.Session()
+    session.mount("http://", network)
+    connection = Connection("http://engine:8080/", "secret", session)
+    yield Client("http://engine:8080", namespace="shop", queue="q", connection=connection)
+    connection.close()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr("assay_wsgi.sdk.client.time.sleep", slept.append)
+    return slept
+
+
+@dataclass
+class Order:
+    sku: str
+
+
+@dataclass
+class Receipt:
+    total: int
+
+
+app = Assay()
+
+
+@app.workflow(queue="orders")
+def Buy(ctx: Context, order: Order) -> Receipt:
+    return Receipt(1)
+
+
+def test_a_start_names_all_that_it_was_given(client: Client, network: Network) -> None:
+    network.answers((201, STARTED))
+
+    handle = client.start(Buy, Order("a"), id="o-1", search_attributes={"env": "prod"}, id_conflict="use_existing")
+
+    assert (handle.workflow_id, handle.run_id) == ("o-1", "run-o-1-1")
+    assert network.bodies() == [
+        {
+            "workflow_type": "Buy",
+            "namespace": "shop",
+            "task_queue": "orders",
+            "input": {"sku": "a"},
+            "workflow_id": "o-1",
+            "search_attributes": {"env": "prod"},
+            "id_conflict": "use_existing",
+        }
+    ]
+    (request,) = network.sent
+    assert request.url == "http://engine:8080/api/v1/workflows"
+    assert request.headers["Authorization"] == "Bearer secret"
+    assert request.headers["Idempotency-Key"]
+
+
+def test_a_start_by_name_goes_to_the_clients_queue(client: Client, network: Network) -> None:
+    network.answers((201, STARTED))
+
+    client.start("Sell", None)
+
+    assert network.bodies() == [{"workflow_type": "Sell", "namespace": "shop", "task_queue": "q"}]
+    with pytest.raises(TypeError, match="no such option of a start: ide"):
+        client.start("Sell", ide="typo")
+
+
+@pytest.mark.parametrize("trouble", [LOST, (503, {"error": "busy", "code": "store_busy"}), (502, b"<html>")])
+def test_a_start_is_repeated_with_the_same_key(
+    client: Client, network: Network, pauses: list[float], trouble: Any
+) -> None:
+    network.answers(trouble, trouble, (201, STARTED))
+
+    assert client.start("Buy").run_id == "run-o-1-1"
+
+    assert len({request.headers["Idempotency-Key"] for request in network.sent}) == 1
+    assert len(pauses) == 2
+
+
+def test_the_service_says_when_to_come_again(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers((503, {"error": "busy"}, {"Retry-After": "7"}), (201, STARTED))
+
+    client.start("Buy")
+
+    assert pauses == [7.0]
+
+
+def test_patience_ends(network: Network, client: Client, pauses: list[float]) -> None:
+    client._patience = 0.0
+    network.answers(LOST)
+
+    with pytest.raises(Unavailable, match="no answer from http://engine:8080"):
+        client.start("Buy")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (409, "workflow_already_started", WorkflowAlreadyStarted),
+        (409, "workflow_closed", WorkflowClosed),
+        (409, "ambiguous_namespace", Conflict),
+        (404, "not_found", NotFound),
+        (422, "invalid_id", Invalid),
+        (401, "unauthorized", Unauthorized),
+    ],
+)
+def test_refusals_are_errors_of_their_own_and_are_not_repeated(
+    client: Client, network: Network, status: int, code: str, error: type[Exception]
+) -> None:
+    network.answers((status, {"error": "the reason", "code": code, "run_id": "run-9"}))
+
+    with pytest.raises(error, match=rf"the reason \({status} {code}\)") as caught:
+        client.start("Buy")
+
+    assert type(caught.value) is error
+    if isinstance(caught.value, WorkflowAlreadyStarted):
+        assert caught.value.run_id == "run-9"
+
+
+def test_many_starts_go_a_thousand_to_a_request_in_order(client: Client, network: Network) -> None:
+    def outcomes(ids: range) -> dict[str, Any]:
+        return {"results": [{"workflow_id": f"o-{n}", "run_id": f"r-{n}", "status": "PENDING"} for n in ids]}
+
+    network.answers(outcomes(range(1000)), outcomes(range(1000, 1200)))
+
+    results = client.start_many({"workflow": Buy, "input": Order(str(n)), "id": f"o-{n}"} for n in range(1200))
+
+    assert [one["run_id"] for one in results] == [f"r-{n}" for n in range(1200)]
+    first, second = network.bodies()
+    assert (len(first["workflows"]), len(second["workflows"])) == (1000, 200)
+    assert first["workflows"][7] == {
+        "workflow_type": "Buy",
+        "namespace": "shop",
+        "task_queue": "orders",
+        "input": {"sku": "7"},
+        "workflow_id": "o-7",
+    }
+
+
+def test_a_batch_tells_its_own_runs_from_those_of_others(client: Client, network: Network) -> None:
+    taken = {"error": "is open", "code": "workflow_already_started", "run_id": "r-1"}
+    network.answers({"results": [taken, taken]})
+
+    ours, theirs = client.start_many([{"workflow": "Buy"}, {"workflow": "Buy", "id": "o-1"}])
+
+    assert ours["run_id"] == "r-1"
+    assert ours["workflow_id"].startswith("wf-buy-")
+    assert theirs["code"] == "workflow_already_started"
+
+
+def record(status: str, **more: Any) -> dict[str, Any]:
+    return {"id": "o-1", "run_id": "run-o-1-1", "status": status, "input": '{"sku": "a"}', "result": None, **more}
+
+
+def test_a_result_is_waited_for_and_decoded(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers((201, STARTED), record("PENDING"), record("RUNNING"))
+    network.answers(record("COMPLETED", result='{"total": 5}'))
+
+    result = client.start(Buy, Order("a")).result(timeout=60)
+
+    assert result == Receipt(5)
+    assert pauses == sorted(pauses)
+    assert network.paths()[1] == "GET /api/v1/workflows/o-1?namespace=shop&run_id=run-o-1-1"
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "says"),
+    [
+        (record("FAILED", error="no money", close_reason="failed"), WorkflowFailed, "'o 1/2' failed: no money"),
+        (record("FAILED", error="gone", close_reason="terminated"), WorkflowFailed, "terminated: gone"),
+        (record("TIMED_OUT", error=None), WorkflowFailed, "timed_out"),
+        (record("CANCELLED"), WorkflowCancelledError, "was cancelled"),
+    ],
+)
+def test_other_ends_are_raised(client: Client, network: Network, end: Any, error: type[Exception], says: str) -> None:
+    network.answers(end)
+
+    with pytest.raises(error, match=says):
+        client.handle("o 1/2").result()
+
+    assert network.paths() == ["GET /api/v1/workflows/o%201%2F2?namespace=shop"]
+
+
+def test_a_result_that_does_not_come_in_time(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers(record("RUNNING"))
+
+    with pytest.raises(TimeoutError, match="still RUNNING"):
+        client.handle("o-1").result(timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("act", "path", "body"),
+    [
+        (
+            lambda run: run.signal("go on", {"by": 1}, "s-1"),
+            "/signal/go%20on",
+            {"payload": {"by": 1}, "signal_id": "s-1"},
+        ),
+        (lambda run: run.cancel("enough"), "/cancel", {"reason": "enough"}),
+        (lambda run: run.terminate(), "/terminate", {"reason": None}),
+    ],
+    ids=["signal", "cancel", "terminate"],
+)
+def test_what_is_done_to_a_run_is_done_once(
+    client: Client, network: Network, pauses: list[float], act: Callable[[Any], None], path: str, body: Any
+) -> None:
+    network.answers(LOST, {"ok": True})
+
+    act(client.handle("o-1", "r-1"))
+
+    assert network.bodies() == [body, body]
+    assert network.paths()[0] == f"POST /api/v1/workflows/o-1{path}?namespace=shop&run_id=r-1"
+    assert len({request.headers["Idempotency-Key"] for request in network.sent}) == 1
+
+
+def test_a_signal_gets_an_id_of_its_own(client: Client, network: Network) -> None:
+    network.answers({"ok": True}, {"ok": True})
+    handle = client.handle("o-1")
+
+    handle.signal("go")
+    handle.signal("go")
+
+    first, second = network.bodies()
+    assert first["signal_id"] != second["signal_id"]
+
+
+def test_events_come_page_by_page_decoded(client: Client, network: Network) -> None:
+    def page(*seqs: int) -> list[dict[str, Any]]:
+        return [{"seq": seq, "event_type": "X", "payload": '{"n": 1}'} for seq in seqs]
+
+    network.answers(page(*range(1, 1001)), page(1001))
+
+    events = list(client.handle("o-1").events())
+
+    assert [event["seq"] for event in events] == list(range(1, 1002))
+    assert events[0]["payload"] == {"n": 1}
+    assert "after_seq=1000" in network.paths()[1]
+
+
+def test_a_list_follows_the_cursor(client: Client, network: Network) -> None:
+    link = {"Link": '</api/v1/workflows?cursor=c2&limit=100>; rel="next"'}
+    network.answers((200, [record("RUNNING")], link), (200, [record("FAILED")]))
+
+    found = list(client.list(status="RUNNING", search_attrs={"env": "prod"}))
+
+    assert [one["input"] for one in found] == [{"sku": "a"}, {"sku": "a"}]
+    assert "search_attrs=%7B%22env%22%3A%22prod%22%7D" in network.paths()[0]
+    assert "cursor=c2" in network.paths()[1]
+
+
+def test_the_state_is_what_the_queries_show(client: Client, network: Network) -> None:
+    network.answers({"state": {"stage": "new"}, "event_seq": 3}, {"value": "new", "event_seq": 3})
+    handle = client.handle("o-1")
+
+    assert handle.state() == {"stage": "new"}
+    assert handle.state("stage") == "new"
+    assert network.paths()[1] == "GET /api/v1/workflows/o-1/state/stage?namespace=shop"
+
+
+def test_a_page_that_is_not_the_service_is_not_an_answer(client: Client, network: Network, pauses: list[float]) -> None:
+    client._patience = 0.0
+    network.answers((200, b"<html>welcome</html>"))
+
+    with pytest.raises(Unavailable, match="200 without JSON"):
+        client.handle("o-1").describe()
+
+
+def test_a_netrc_does_not_replace_the_token(
+    client: Client, network: Network, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine engine login mallory password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    network.answers(record("RUNNING"))
+
+    client.handle("o-1").describe()
+
+    assert network.sent[0].headers["Authorization"] == "Bearer secret"
