@@ -59,7 +59,7 @@ class Recorded:
     side_effects: Mapping[int, str] = field(default_factory=dict)  # seq -> name
     upserts: frozenset[int] = frozenset()
     snapshot: str | None = None
-    unread: Callable[[], list[int]] = list  # seqs of the signals after history_seq
+    unread: Callable[[], list[tuple[int, str]]] = list  # (seq, name) of the signals after history_seq
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ def _fold(
     pen = turn.pen
     pen.set(seen_seq=claimed_seq, last_token=token_hash, task_failure=None, waiting_for=None)
     if closing and run.signal_seq > claimed_seq:
-        pen.event("SignalsUnhandled", dumps({"signals": recorded.unread()}))
+        pen.event("SignalsUnhandled", dumps({"signals": [seq for seq, _ in recorded.unread()]}))
     for index, command in enumerate(commands):
         try:
             _HANDLERS[type(command)](turn, command)
@@ -166,7 +166,8 @@ def _schedule_activity(turn: _Turn, command: ScheduleActivity) -> None:
                 f"{command.name!r}",
                 seq=command.seq,
             )  # fmt: skip
-        turn.waiting_for.append({"kind": "activity", "name": command.name, "since": known.scheduled_at})
+        if known.completed_at is None:  # what is over is nothing to wait for: the run would sleep for ever
+            turn.waiting_for.append({"kind": "activity", "name": command.name, "since": known.scheduled_at})
         return
     pen = turn.pen
     row = activities.scheduled(command, pen.run, turn.new_key(), pen.now)
@@ -191,9 +192,16 @@ def _wait_for_signal(turn: _Turn, command: WaitForSignal) -> None:
     at, met = awaited.get(command.name, (None, None))
     if at is None or (met is not None and met <= turn.claimed_seq):
         seq = pen.event("WorkflowAwaitingSignal", dumps({"signal": command.name}))
-        awaited[command.name] = [seq, None]
+        awaited[command.name] = [seq, _crossing(turn, command.name)]
         pen.set(awaited=dumps(awaited))
     turn.waiting_for.append({"kind": "signal", "name": command.name, "since": pen.now})
+
+
+def _crossing(turn: _Turn, name: str) -> int | None:
+    """Give the seq of the first signal of this name that came while this turn was under way: it meets the wait."""
+    if turn.pen.run.signal_seq <= turn.claimed_seq:
+        return None
+    return next((seq for seq, signal in turn.recorded.unread() if signal == name), None)
 
 
 def _record_side_effect(turn: _Turn, command: RecordSideEffect) -> None:

@@ -254,7 +254,7 @@ class TakeTurn(Operation):
         recorded.activities, recorded.side_effects, recorded.upserts = known, effects, frozenset(upserts)
         return recorded
 
-    def _unread(self, rows: Rows) -> list[int]:
+    def _unread(self, rows: Rows) -> list[tuple[int, str]]:
         task = rows.task(self.run_key)
         return rows.unread_signals(self.run_key, (task.claimed_seq or 0) if task else 0)
 

@@ -161,12 +161,23 @@ class Worker:
     def run(self) -> int:
         """Work until SIGTERM or SIGINT, then drain; return the exit code. A second signal ends it at once."""
 
+        heard, told = os.pipe()
+        os.set_blocking(told, False)
+        asked = []
+
         def on_signal(signum: int, _frame: Any) -> None:
-            if self.ended.is_set():
+            # Only a byte: setting the event here may wait for ever for the very thread that was interrupted.
+            if asked:
                 os._exit(128 + signum)
+            asked.append(signum)
+            os.write(told, b"!")
+
+        def end_when_told() -> None:
+            os.read(heard, 1)
             self.ended.set()
 
         previous = {}
+        threading.Thread(target=end_when_told, name="assay-signals", daemon=True).start()
         if threading.current_thread() is threading.main_thread():
             previous = {one: signal.signal(one, on_signal) for one in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -176,6 +187,7 @@ class Worker:
         finally:
             for one, handler in previous.items():
                 signal.signal(one, handler)
+            os.close(told)  # ends the thread that listens
         return 0 if self.error is None else 1
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:

@@ -73,8 +73,9 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
     if needs.signal_ids:
         _load_signal_ids(db, needs, rows)
     for run_key, after in needs.unread:
-        later = db.rows("SELECT event_seq FROM workflow_signals WHERE run_key = ? AND event_seq > ?", (run_key, after))
-        rows.unread[run_key, after] = [seq for (seq,) in later]
+        rows.unread[run_key, after] = db.rows(
+            "SELECT event_seq, name FROM workflow_signals WHERE run_key = ? AND event_seq > ?", (run_key, after)
+        )
     if needs.answers:
         _load_answers(db, needs.answers, rows)
     if needs.workers:

@@ -50,7 +50,7 @@ class Rows:
         self.recorded: dict[tuple[int, str, int], str | None] = {}
         self.snapshots: dict[int, str | None] = {}
         self.signal_ids: dict[tuple[int, str], int] = {}
-        self.unread: dict[tuple[int, int], list[int]] = {}
+        self.unread: dict[tuple[int, int], list[tuple[int, str]]] = {}
         self.answers: dict[tuple[str, str], StoredAnswer | None] = {}
         self.workers: dict[tuple[str, str], Worker | None] = {}
         # what is to be written
@@ -124,11 +124,11 @@ class Rows:
             raise Missing(Needs(snapshots={run_key}))
         return self.snapshots[run_key]
 
-    def unread_signals(self, run_key: int, after: int) -> list[int]:
-        """Give the seqs of the signals after an event. Raises Missing."""
+    def unread_signals(self, run_key: int, after: int) -> list[tuple[int, str]]:
+        """Give (seq, name) of the signals after an event, in their order. Raises Missing."""
         if (run_key, after) not in self.unread:
             raise Missing(Needs(unread={(run_key, after)}))
-        later = [signal.event_seq for signal in self.signals if signal.run_key == run_key]
+        later = [(signal.event_seq, signal.name) for signal in self.signals if signal.run_key == run_key]
         return sorted({*self.unread[run_key, after], *later})
 
     def signal_event(self, run_key: int, signal_id: str) -> int | None:

@@ -1,0 +1,52 @@
+# Everything a developer or operator does, one line each. `make` alone lists them.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve sidecar test lint types bench demo fsck migrate clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.made ## Make .venv with everything in it
+	@:
+
+# The test by hand: an environment made by somebody else is filled up, not thrown away.
+$(VENV)/.made: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,s3,dev]'
+	@touch $@
+
+serve: setup ## Run the service at http://127.0.0.1:8080, on SQLite (BACKEND=url)
+	@exec $(BIN)/assay serve $(if $(BACKEND),--backend '$(BACKEND)')
+
+sidecar: setup ## Run the sidecar alone (BACKEND=url)
+	@exec $(BIN)/assay sidecar $(if $(BACKEND),--backend '$(BACKEND)')
+
+test: setup ## Run the tests, on SQLite and a real PostgreSQL
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+bench: setup ## Measure, on both databases (BACKEND=sqlite|postgres, AGAINST=commit)
+	$(BIN)/python -m bench $(if $(BACKEND),--backend '$(BACKEND)') $(if $(AGAINST),--against '$(AGAINST)') $(ARGS)
+
+demo: setup ## Run 200 approvals while everything is killed (BACKEND=sqlite|postgres)
+	$(BIN)/python -m demo --backend '$(or $(BACKEND),sqlite)' $(ARGS)
+
+fsck: setup ## Check a database (BACKEND=url)
+	@$(BIN)/assay fsck $(if $(BACKEND),--backend '$(BACKEND)')
+
+migrate: setup ## Bring a database to this build's schema (BACKEND=url)
+	@$(BIN)/assay db migrate $(if $(BACKEND),--backend '$(BACKEND)')
+
+clean: ## Remove what the tools left behind, .venv too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,25 @@
+"""A durable workflow engine: as a service, inside a Flask application, or as a library.
+
+This module imports nothing: a worker loads assay_wsgi.sdk where none of the server's packages are installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .app import create_app as create_app
+    from .app import init_app as init_app
+    from .engine import Engine as Engine
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {"create_app": "app", "init_app": "app", "Engine": "engine"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

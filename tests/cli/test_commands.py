@@ -1,0 +1,190 @@
+"""What the commands refuse, with which exit code and words, and what they hand on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from assay_wsgi import __version__
+from assay_wsgi.cli import serve as serve_module
+from assay_wsgi.cli.main import cli
+
+
+@pytest.fixture
+def assay():
+    def run(*arguments, **environ):
+        return CliRunner().invoke(cli, arguments, env=environ)
+
+    return run
+
+
+@pytest.fixture
+def supervised(monkeypatch):
+    """The commands that `assay serve` would keep alive, instead of doing so."""
+    given = []
+
+    class Recorder:
+        def __init__(self, commands, *, patience_secs):
+            given.extend(commands)
+            self.patience_secs = patience_secs
+
+        def run(self):
+            return True
+
+    monkeypatch.setattr(serve_module, "Supervisor", Recorder)
+    return given
+
+
+def test_version(assay):
+    assert assay("version").output == f"assay {__version__}\n"
+
+
+def test_every_command_has_help(assay):
+    listed = assay("--help").output
+
+    for name in cli.commands:
+        assert name in listed
+        assert assay(name, "--help").exit_code == 0
+
+
+def test_serve_keeps_gunicorn_and_the_sidecar_alive(assay, supervised, tmp_path):
+    result = assay("serve", "--backend", f"sqlite://{tmp_path}/a.db", "--port", "0", "--no-auth")
+
+    assert result.exit_code == 0
+    assert [command.name for command in supervised] == ["gunicorn", "sidecar"]
+    web = supervised[0]
+    assert web.argv[1:] == ("-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf")
+    assert web.environ["DATABASE_URL"] == f"sqlite://{tmp_path}/a.db"
+    host, _, port = web.environ["ASSAY_BIND"].partition(":")
+    assert (host, int(port) > 0) == ("127.0.0.1", True)
+
+
+def test_serve_without_its_sidecar(assay, supervised, tmp_path):
+    assay("serve", "--backend", f"sqlite://{tmp_path}/a.db", "--port", "0", "--no-sidecar")
+
+    assert [command.name for command in supervised] == ["gunicorn"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--auth-api-key"], ["--auth-issuer", "https://id.example"], ["--auth-audience", "assay"]],
+)
+def test_authentication_is_refused_while_there_is_none(assay, supervised, flags):
+    result = assay("serve", *flags)
+
+    assert result.exit_code == 2
+    assert f"{flags[0]}: authentication is not in this version yet" in result.output
+    assert supervised == []
+
+
+def test_other_machines_are_let_in_only_when_that_is_said(assay, supervised, tmp_path):
+    backend = ("--backend", f"sqlite://{tmp_path}/a.db")
+
+    refused = assay("serve", *backend, "--host", "0.0.0.0", "--port", "0")
+    by_environment = assay("serve", *backend, ASSAY_BIND="0.0.0.0:0")
+    assert (refused.exit_code, by_environment.exit_code) == (2, 2)
+    assert "0.0.0.0 can be reached from other machines" in refused.output
+    assert supervised == []
+
+    allowed = assay("serve", *backend, "--host", "0.0.0.0", "--port", "0", "--insecure-no-auth")
+    assert allowed.exit_code == 0
+    assert supervised[0].environ["ASSAY_INSECURE_NO_AUTH"] == "1"
+
+
+@pytest.mark.parametrize("command", [["serve"], ["sidecar"], ["db", "migrate"]])
+def test_a_database_in_memory_is_refused_where_several_processes_would_want_it(assay, command):
+    result = assay(*command, "--backend", "sqlite://:memory:")
+
+    assert result.exit_code == 2
+    assert "sqlite://:memory:" in result.output
+
+
+@pytest.mark.parametrize("command", [["serve"], ["sidecar"], ["fsck"], ["db", "migrate"]])
+def test_a_bad_setting_ends_every_command_by_name(assay, command):
+    result = assay(*command, ASSAY_BATCH_WEIGHT="many", ASSAY_COLOUR="red")
+
+    assert result.exit_code == 2
+    assert "ASSAY_BATCH_WEIGHT: 'many' is not a whole number (of rows)" in result.output
+    assert "ASSAY_COLOUR: no such setting" in result.output
+
+
+@pytest.mark.parametrize("command", [["serve"], ["sidecar"], ["fsck"], ["db", "migrate"]])
+def test_a_directory_that_is_not_there_is_named(assay, tmp_path, command):
+    result = assay(*command, "--backend", f"sqlite://{tmp_path}/nowhere/a.db")
+
+    assert result.exit_code == 2
+    assert f"there is no directory {tmp_path}/nowhere" in result.output
+
+
+def test_a_port_that_is_taken_is_named(assay, supervised, tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = assay("serve", "--backend", f"sqlite://{tmp_path}/a.db", "--port", str(port))
+
+    assert result.exit_code == 1
+    assert f"cannot listen at http://127.0.0.1:{port}: Address already in use" in result.output
+    assert supervised == []
+
+
+def test_the_worker_group_of_later_versions_is_told_apart_from_an_app(assay):
+    result = assay("worker", "list")
+
+    assert result.exit_code == 2
+    assert "write MODULE:APP" in result.output
+    assert "not in this version yet" in result.output
+
+
+def test_an_app_that_is_not_there_is_named(assay):
+    result = assay("worker", "nowhere_at_all:app")
+
+    assert result.exit_code == 2
+    assert "nowhere_at_all" in result.output
+
+
+def test_a_worker_gets_the_options_that_were_given(assay, monkeypatch):
+    from assay_wsgi.sdk import app as sdk_app
+
+    given = {}
+
+    def main(target, **options):
+        given.update(options, target=target)
+        return 3
+
+    monkeypatch.setattr(sdk_app, "main", main)
+
+    result = assay("worker", "hello:app", "--queue", "fast", "--workflow-slots", "5", "--worker-id", "w1")
+
+    assert result.exit_code == 3
+    assert {name: value for name, value in given.items() if value is not None} == {
+        "target": "hello:app",
+        "queue": "fast",
+        "workflow_slots": 5,
+        "worker_id": "w1",
+    }
+
+
+def test_without_the_servers_packages_the_command_names_the_extra():
+    hidden = "import sys; sys.modules['click'] = None; from assay_wsgi.__main__ import main; main()"
+
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "the package 'click' is not installed" in done.stderr
+    assert "pip install 'assay-wsgi[server]'" in done.stderr
+    assert "python -m assay_wsgi.sdk worker MODULE:APP" in done.stderr
+
+
+def test_the_sdk_loads_nothing_of_the_server():
+    probe = (
+        "import sys, assay_wsgi, assay_wsgi.sdk; "
+        "print(sorted({'flask', 'peewee', 'psycopg', 'click', 'gunicorn'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

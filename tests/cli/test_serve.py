@@ -1,0 +1,255 @@
+"""The service as its operator runs it: real processes, killed and ended, on both databases."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from assay_wsgi.store.store import Store
+from tests.processes import children
+from tests.processes import command_line
+from tests.processes import gone
+from tests.processes import until
+
+ASSAY = [sys.executable, "-m", "assay_wsgi"]
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+class Process:
+    """A process under test, what it prints, and the server that it is."""
+
+    def __init__(self, log: Path, argv: list[str], **environ: str) -> None:
+        self.log = log
+        with log.open("w") as output:
+            self.popen = subprocess.Popen(
+                argv, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ}, cwd=REPOSITORY
+            )
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def url(self) -> str:
+        """The address in its start line."""
+        return until(lambda: self.said().partition(" at http://")[2].partition(",")[0].split("\n")[0])
+
+    def post(self, path: str, body: object, **options: float) -> requests.Response:
+        return requests.post(f"http://{self.url()}/api/v1{path}", json=body, timeout=60, **options)
+
+    def ready(self) -> dict[str, object]:
+        """Wait until it is ready and a sidecar leads; what /readyz says then."""
+        return until(self._ready)
+
+    def _ready(self) -> dict[str, object] | None:
+        try:
+            answer = requests.get(f"http://{self.url()}/readyz", timeout=10)
+        except requests.RequestException:
+            return None
+        return answer.json() if answer.ok and answer.json()["sidecar_leads"] else None
+
+    def child(self, named: str) -> int:
+        """Wait for the child with `named` in its command line."""
+        return until(lambda: next((p for p in children(self.popen.pid) if named in command_line(p)), None))
+
+    def family(self) -> list[int]:
+        """Itself and all below it."""
+        pids = [self.popen.pid]
+        for pid in pids:
+            pids += children(pid)
+        return pids
+
+    def ends(self) -> int:
+        return self.popen.wait(timeout=60)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator:
+    processes: list[Process] = []
+
+    def started(*argv: str, **environ: str) -> Process:
+        processes.append(Process(tmp_path / f"{len(processes)}.log", list(argv), **environ))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        family = process.family()
+        for pid in family:
+            if not gone(pid):
+                os.kill(pid, signal.SIGKILL)
+        process.popen.wait()
+        # What is left over follows by its lifeline; a database must not be dropped under it.
+        until(lambda family=family: all(gone(pid) for pid in family))
+
+
+def registered(url: str) -> int:
+    """How many workers have begun a session."""
+    store = Store.open(url)
+    try:
+        with store.read() as db:
+            return int(db.one("SELECT count(*) FROM workflow_workers")[0])
+    finally:
+        store.close()
+
+
+def exchange(worker: str, wait_secs: float) -> dict[str, object]:
+    return {
+        "worker": {"identity": worker, "workflows": ["Hello"], "activities": []},
+        "session": "s1",
+        "n": 1,
+        "queue": "default",
+        "wait_secs": wait_secs,
+        "workflow_slots": 1,
+        "activity_slots": 0,
+    }
+
+
+def test_it_says_once_where_it_is_on_which_database_and_who_may_come(run, sqlite_url):
+    service = run(*ASSAY, "serve", "--backend", sqlite_url, "--port", "0")
+    service.ready()
+
+    lines = [line for line in service.said().splitlines() if " at http://" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(f", database {sqlite_url}, no authentication (loopback only)")
+
+
+def test_whatever_is_killed_comes_back(run, backend):
+    service = run(*ASSAY, "serve", "--backend", backend, "--port", "0")
+    service.ready()
+    master, sidecar = service.child("gunicorn"), service.child("sidecar")
+
+    worker = children(master)[0]
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: worker not in children(master) and children(master))
+    service.ready()
+
+    orphans = children(master)
+    os.kill(master, signal.SIGKILL)
+    until(lambda: service.child("gunicorn") != master)
+    service.ready()
+    until(lambda: all(gone(orphan) for orphan in orphans))
+
+    os.kill(sidecar, signal.SIGKILL)
+    until(lambda: service.child("sidecar") != sidecar)
+    assert service.post("/workflows", {"workflow_type": "Hello", "workflow_id": "h1"}).status_code == 201
+
+
+def test_at_sigterm_long_polls_are_answered_and_everybody_leaves_in_peace(run, backend):
+    service = run(*ASSAY, "serve", "--backend", backend, "--port", "0")
+    service.ready()
+    family = service.family()
+    with ThreadPoolExecutor() as threads:
+        polls = [threads.submit(service.post, f"/workers/w{n}/exchange", exchange(f"w{n}", 20)) for n in range(3)]
+        until(lambda: registered(backend) == 3)
+
+        service.popen.terminate()
+
+        answers = [poll.result() for poll in polls]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert all(answer.json()["drain"] for answer in answers)
+    assert service.ends() == 0
+    assert all(gone(pid) for pid in family)
+    assert "killed" not in service.said()
+
+
+def test_a_web_process_that_is_asked_twice_to_end_ends_in_peace(run, sqlite_url):
+    service = run(*ASSAY, "serve", "--backend", sqlite_url, "--port", "0")
+    service.ready()
+    worker = children(service.child("gunicorn"))[0]
+    with requests.Session() as client:  # its open connection keeps the process for a moment
+        client.get(f"http://{service.url()}/livez", timeout=10)
+
+        os.kill(worker, signal.SIGTERM)
+        until(lambda: children(service.child("gunicorn")) != [worker])
+        if not gone(worker):
+            os.kill(worker, signal.SIGTERM)
+        until(lambda: gone(worker))
+
+    service.ready()
+    assert "Traceback" not in service.said()
+
+
+def test_nothing_outlives_a_killed_parent(run, sqlite_url):
+    service = run(*ASSAY, "serve", "--backend", sqlite_url, "--port", "0")
+    service.ready()
+    family = service.family()
+    assert len(family) == 4  # the parent, the master, a web process, the sidecar
+
+    service.popen.kill()
+    service.ends()
+
+    until(lambda: all(gone(pid) for pid in family))
+
+
+def test_plain_gunicorn_beside_its_conf_and_a_sidecar_are_the_same_service(run, backend):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    gunicorn = run(
+        sys.executable, "-m", "gunicorn", DATABASE_URL=backend, ASSAY_BIND=f"127.0.0.1:{port}", ASSAY_PIN_CORES="1"
+    )
+    sidecar = run(*ASSAY, "sidecar", "--backend", backend)
+
+    assert gunicorn.ready() == {"ready": True, "database": "ok", "sidecar_leads": True, "draining": False}
+    assert gunicorn.post("/workflows", {"workflow_type": "Hello", "workflow_id": "h1"}).status_code == 201
+    assert len(os.sched_getaffinity(children(gunicorn.popen.pid)[0])) == 1
+
+    gunicorn.popen.terminate()
+    sidecar.popen.terminate()
+    assert (gunicorn.ends(), sidecar.ends()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("environ", "complaint"),
+    [
+        ({"ASSAY_BIND": "0.0.0.0:0"}, "cannot listen at http://0.0.0.0:0: 0.0.0.0 can be reached"),
+        ({"ASSAY_COLOUR": "red"}, "ASSAY_COLOUR: no such setting"),
+    ],
+)
+def test_plain_gunicorn_refuses_what_assay_serve_refuses(run, environ, complaint):
+    gunicorn = run(sys.executable, "-m", "gunicorn", **environ)
+
+    assert gunicorn.ends() != 0
+    assert complaint in gunicorn.said()
+    assert "Traceback" not in gunicorn.said()
+
+
+def test_two_servers_do_not_share_a_port_by_accident(run, sqlite_url):
+    first = run(*ASSAY, "serve", "--backend", sqlite_url, "--port", "0")
+    first.ready()
+    port = first.url().rpartition(":")[2]
+
+    second = run(*ASSAY, "serve", "--backend", sqlite_url, "--port", port)
+    third = run(sys.executable, "-m", "gunicorn", DATABASE_URL=sqlite_url, ASSAY_BIND=f"127.0.0.1:{port}")
+
+    assert (second.ends(), third.ends()) == (1, 1)
+    assert "Address already in use" in second.said()
+    assert "Address already in use" in third.said()
+
+
+def test_a_sidecar_gives_up_the_lead_when_it_ends(run, backend, clock):
+    sidecar = run(*ASSAY, "sidecar", "--backend", backend)
+    until(lambda: "leading" in sidecar.said())
+
+    sidecar.popen.terminate()
+
+    assert sidecar.ends() == 0
+    store = Store.open(backend)
+    assert store.leases.holder("sidecar") is None
+    store.close()
+
+
+def test_a_sidecar_waits_for_a_database_that_is_away(run):
+    sidecar = run(*ASSAY, "sidecar", "--backend", "postgresql://127.0.0.1:1/assay")
+    until(lambda: sidecar.said().count("no database at postgresql://127.0.0.1:1/assay, next try in") >= 3)
+
+    sidecar.popen.terminate()
+
+    assert sidecar.ends() == 0
+    assert "Traceback" not in sidecar.said()
