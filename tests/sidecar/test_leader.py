@@ -35,13 +35,13 @@ def test_a_second_one_stands_by(leases, clock):
     assert first.leading
 
 
-def test_the_lease_is_renewed_every_two_seconds_and_not_more_often(leases, clock):
+def test_the_lease_is_renewed_every_second_and_not_more_often(leases, clock):
     first = Leadership(leases, "first", clock)
     for _ in range(10):
         first.renew()
         clock.advance(0.5)
 
-    assert leases.asked == [("first", 0.0), ("first", 2.0), ("first", 4.0)]
+    assert leases.asked == [("first", 0.0), ("first", 1.0), ("first", 2.0), ("first", 3.0), ("first", 4.0)]
 
 
 def test_a_standby_takes_over_within_a_second_of_the_end_of_a_dead_leaders_lease(leases, clock):
@@ -53,18 +53,18 @@ def test_a_standby_takes_over_within_a_second_of_the_end_of_a_dead_leaders_lease
         clock.advance(1.0)  # LOOK_SECS: how often the job asks
         standby.renew()
 
-    assert clock.now - began == 10.0
+    assert clock.now - began == 3.0
     assert not dead.leading
 
 
-def test_a_leader_that_hears_nothing_for_ten_seconds_no_longer_leads(leases, clock):
+def test_a_leader_that_hears_nothing_for_three_seconds_no_longer_leads(leases, clock):
     first = Leadership(leases, "first", clock)
     first.renew()
     leases.away = True
 
-    clock.advance(9.9)
+    clock.advance(2.9)
     assert first.leading
-    clock.advance(0.1)
+    clock.advance(0.11)
 
     assert not first.leading
 
@@ -99,4 +99,4 @@ def test_who_does_not_lead_releases_nothing(leases, clock):
 
     second.release()
 
-    assert leases.holder == ("first", clock.now + 10.0)
+    assert leases.holder == ("first", clock.now + 3.0)
