@@ -163,7 +163,7 @@ class Worker:
 
         heard, told = os.pipe()
         os.set_blocking(told, False)
-        asked = []
+        asked: list[int] = []
 
         def on_signal(signum: int, _frame: Any) -> None:
             # Only a byte: setting the event here may wait for ever for the very thread that was interrupted.

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 
@@ -99,7 +100,7 @@ def ApproveDocument(ctx: Context, document: Document) -> Outcome:
     return Outcome(document.id, stage, decision.by, url)
 
 
-def ask(operation: str, document_id: str, body: dict) -> dict:
+def ask(operation: str, document_id: str, body: dict[str, Any]) -> dict[str, Any]:
     """Call the service. What it refuses is final; anything else is worth another attempt."""
     url = os.environ.get("APPROVAL_SERVICE_URL", "http://127.0.0.1:8090")
     answer = requests.post(f"{url}/{operation}/{document_id}", json=body, timeout=10)
