@@ -5,7 +5,8 @@ a commit is shared by whoever came meanwhile. The leader uses the committer's on
 every operation that it took, whatever is raised, and hands on.
 
 Nobody waits here for a row that somebody else holds: the operation comes again after 2, 5 and 15 ms, and
-then takes the slow lane, so that a held row delays only those who want it.
+then takes the slow lane, so that a held row delays only those who want it. A name that a stranger has
+inserted and not committed cannot be passed over: who wants it waits once in its batch and once alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..domain.errors import OutcomeUnknown
 from ..domain.errors import StoreBusy
 from ..store.claims import Taker
 from ..store.needs import BeginAgain
+from ..store.needs import Waited
 from ..store.store import Store
 from ..store.unit import Left
 from ..store.unit import Operation
@@ -40,13 +42,14 @@ ROUNDS_SINGLY = 10
 class _Ticket:
     """A submission in the queue, and the gate at which its thread waits."""
 
-    __slots__ = ("done", "error", "gate", "submission", "weight")
+    __slots__ = ("done", "error", "gate", "leads", "submission", "weight")
 
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self.weight = submission.weight
         self.gate = threading.Lock()
         self.gate.acquire()
+        self.leads = False  # set with the lead, under the committer's lock
         self.done = False
         self.error: BaseException | None = None
 
@@ -73,16 +76,16 @@ class Committer:
         submission = Submission(operations, taker)
         self._hand_in(submission)
         outcomes = submission.outcomes
-        missed = _missed(outcomes)
         for pause in PAUSES_SECS:
-            if not missed:
+            again = [place for place, outcome in enumerate(outcomes) if outcome.missed and not outcome.waited]
+            if not again:
                 break
             time.sleep(pause)
-            again = Submission([operations[place] for place in missed])
-            self._hand_in(again)
-            for place, outcome in zip(missed, again.outcomes, strict=True):
+            repeated = Submission([operations[place] for place in again])
+            self._hand_in(repeated)
+            for place, outcome in zip(again, repeated.outcomes, strict=True):
                 outcomes[place] = outcome
-            missed = _missed(outcomes)
+        missed = [place for place, outcome in enumerate(outcomes) if outcome.missed]
         waits = self._to_slow_lane([operations[place] for place in missed])
         if taker is not None and not submission.claimed:
             self._hand_in(Submission((), taker))
@@ -110,10 +113,10 @@ class Committer:
         ticket = _Ticket(submission)
         with self._lock:
             self._queue.append(ticket)
-            leads = not self._led
+            ticket.leads = not self._led
             self._led = True
         try:
-            if leads:
+            if ticket.leads:
                 self._lead(ticket)
             else:
                 ticket.gate.acquire()
@@ -168,6 +171,7 @@ class Committer:
         following = self._queue[0]
         if self._last_was_heavy and following.weight > self._batch_weight:
             following = next((ticket for ticket in self._queue if ticket.weight <= self._batch_weight), following)
+        following.leads = True
         following.gate.release()
 
     def _leave(self, ticket: _Ticket) -> None:
@@ -176,7 +180,7 @@ class Committer:
             if ticket.done or ticket not in self._queue:
                 return
             self._queue.remove(ticket)
-            if ticket.gate.acquire(blocking=False):
+            if ticket.leads:
                 self._hand_on()
 
     # -------------------------------------------------------------------------------- one batch
@@ -209,6 +213,8 @@ class Committer:
             try:
                 left.add(perform(self._writer, [alone], self._store.floors, self._store.liveness, rounds=ROUNDS_SINGLY))
                 outcomes += alone.outcomes
+            except Waited:
+                outcomes.append(Outcome(missed=True, waited=True))
             except BeginAgain:
                 outcomes.append(Outcome(missed=True))
             except Exception as error:  # noqa: BLE001 - it is this operation's outcome
@@ -227,7 +233,3 @@ class Committer:
             self._on_commit(left)
         except Exception:
             log.exception("waking failed after a commit; the watcher finds the work")
-
-
-def _missed(outcomes: Sequence[Outcome]) -> list[int]:
-    return [place for place, outcome in enumerate(outcomes) if outcome.missed]

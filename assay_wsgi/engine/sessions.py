@@ -31,14 +31,14 @@ class Sessions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, str, str], Session] = {}
+        self._seen: dict[tuple[str, str], tuple[str, Session]] = {}  # a worker's newest, as far as seen here
 
     def of(self, exchange: Exchange) -> Session:
         """Give the session of an exchange."""
         key = _key(exchange)
         seen = self._seen.get(key)
-        if seen is not None and exchange.worker is None:
-            return seen
+        if seen is not None and seen[0] == exchange.session and exchange.worker is None:
+            return seen[1]
         with self._store.read() as db:
             found = reads.worker_session(db, exchange.namespace, exchange.worker_id)
         if found is None or found[0] != exchange.session:
@@ -50,17 +50,20 @@ class Sessions:
         with self._lock:
             if len(self._seen) >= _REMEMBERED_AT_MOST:
                 self._seen.clear()
-            self._seen[key] = session
+            self._seen[key] = (exchange.session, session)
         return session
 
     def forget(self, exchange: Exchange) -> None:
         """Forget a session that is over."""
+        key = _key(exchange)
         with self._lock:
-            self._seen.pop(_key(exchange), None)
+            seen = self._seen.get(key)
+            if seen is not None and seen[0] == exchange.session:
+                del self._seen[key]
 
 
-def _key(exchange: Exchange) -> tuple[str, str, str]:
-    return exchange.namespace, exchange.worker_id, exchange.session
+def _key(exchange: Exchange) -> tuple[str, str]:
+    return exchange.namespace, exchange.worker_id
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -167,6 +167,8 @@ class Workers:
                         return
                     with waiting():
                         self._committer.submit((), taker)
+                    if taker.replaced:
+                        waiter.pass_on()
                     if _served(taker):
                         return
                 else:

@@ -24,6 +24,7 @@ class Trouble(Enum):
     """What an exception of a driver means for the unit of work that met it."""
 
     CONFLICT = "conflict"  # somebody else was in the way: roll back and begin again
+    HELD = "held"  # somebody else is in the way still, and was waited for as long as one waits here
     LOST = "lost"  # the connection is gone
     FULL = "full"  # the database cannot take it now: no space, no memory
     REFUSED = "refused"  # the statement itself is wrong: no use to try again
@@ -68,6 +69,9 @@ class Dialect(Protocol):
 
     def share_lock(self) -> str:
         """Write the clause that keeps a read row from being changed until the commit, or passes over it."""
+
+    def keep_lock(self) -> str:
+        """Write the clause that keeps a read row from being deleted until the commit."""
 
     def insert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> int:
         """Insert rows, skipping those whose unique key is taken. Returns how many were inserted."""

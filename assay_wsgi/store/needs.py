@@ -41,6 +41,10 @@ class BeginAgain(Exception):
         self.needs = needs or Needs()
 
 
+class Waited(BeginAgain):
+    """A lock was waited for in vain: not to be waited for again where others wait behind."""
+
+
 class Missing(BeginAgain):
     """A decision asked for a row that nobody named beforehand."""
 

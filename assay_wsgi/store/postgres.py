@@ -28,8 +28,7 @@ _TIMEOUTS = {"writer": ("100ms", "10s"), "slow": ("50ms", "10s"), "reader": ("1s
 _JOIN_BY_KEY = "-c enable_hashjoin=off -c enable_mergejoin=off"
 _NO_SCANS = "-c enable_seqscan=off"
 _CONFLICTS = (
-    errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.UniqueViolation,
-    errors.QueryCanceled,
+    errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation, errors.QueryCanceled,
 )  # fmt: skip
 
 
@@ -102,6 +101,9 @@ class Postgres:
     def share_lock(self) -> str:
         return "FOR SHARE SKIP LOCKED"
 
+    def keep_lock(self) -> str:
+        return "FOR KEY SHARE"
+
     def insert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> int:
         count: int = db.run(_insert(table) + " ON CONFLICT DO NOTHING", (self.records_of(table.names, rows),))
         return count
@@ -128,6 +130,8 @@ class Postgres:
                 )
 
     def trouble(self, error: BaseException) -> Trouble:
+        if isinstance(error, errors.LockNotAvailable):
+            return Trouble.HELD
         if isinstance(error, _CONFLICTS):
             return Trouble.CONFLICT
         if isinstance(error, (errors.DiskFull, errors.OutOfMemory, errors.ConfigurationLimitExceeded)):

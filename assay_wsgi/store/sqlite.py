@@ -82,6 +82,9 @@ class Sqlite:
     def share_lock(self) -> str:
         return ""
 
+    def keep_lock(self) -> str:
+        return ""
+
     def insert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> int:
         marks = ", ".join("?" * len(table.names))
         count: int = db.many(f"INSERT INTO {table.name} ({table.listed}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
@@ -116,12 +119,16 @@ class Sqlite:
         """WAL and synchronous=FULL are set on each writing connection; nothing to ask."""
 
     def trouble(self, error: BaseException) -> Trouble:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            return Trouble.CONFLICT
-        if isinstance(error, (sqlite3.ProgrammingError, peewee.InterfaceError)) and "closed" in str(error):
+        text = str(error)
+        if isinstance(error, (sqlite3.OperationalError, peewee.OperationalError)):  # Peewee's: while connecting
+            if "locked" in text:
+                return Trouble.CONFLICT
+            if "full" in text or "I/O" in text:
+                return Trouble.FULL
+            if "unable to open" in text:
+                return Trouble.LOST
+        if isinstance(error, (sqlite3.ProgrammingError, peewee.InterfaceError)) and "closed" in text:
             return Trouble.LOST
         if isinstance(error, ConnectionError):
             return Trouble.LOST
-        if isinstance(error, sqlite3.OperationalError) and ("full" in str(error) or "I/O" in str(error)):
-            return Trouble.FULL
         return Trouble.REFUSED

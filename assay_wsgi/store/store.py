@@ -145,7 +145,7 @@ class Store:
             except Exception as error:
                 if self.dialect.trouble(error) is Trouble.LOST:
                     raise Unavailable("the database does not answer") from error
-                if self.dialect.trouble(error) is Trouble.CONFLICT:
+                if self.dialect.trouble(error) in (Trouble.CONFLICT, Trouble.HELD):
                     raise StoreBusy("rows that this needs are held by somebody else: try again") from error
                 raise
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from ..domain.change import Change
 from ..domain.errors import AssayError
+from ..domain.errors import StoreBusy
 from ..domain.errors import Unavailable
 from .claims import Floors
 from .claims import Taker
@@ -29,6 +30,7 @@ from .needs import BeginAgain
 from .needs import Held
 from .needs import Missing
 from .needs import Needs
+from .needs import Waited
 from .rows import Rows
 from .write import flush
 from .write import insert_notices
@@ -60,6 +62,7 @@ class Outcome:
     answer: Any = None
     error: BaseException | None = None
     missed: bool = False  # a run that it wants is held by somebody else
+    waited: bool = False  # missed, and it has cost a wait: the next try is for the slow lane
 
 
 @dataclass(slots=True)
@@ -100,8 +103,8 @@ def perform(
 ) -> Left:  # fmt: skip
     """Run one unit over `submissions` and put the outcomes into them.
 
-    Raises BeginAgain after `rounds` rounds (run them singly then), Unavailable's kinds, or the driver's error;
-    in each of these cases nothing was written (OutcomeUnknown: nobody knows).
+    Raises BeginAgain after `rounds` rounds (run them singly then), or at once Waited, Unavailable's kinds, or the
+    driver's error; in each of these cases nothing was written (OutcomeUnknown: nobody knows).
     """
     needs = Needs()
     for submission in submissions:
@@ -130,6 +133,11 @@ def perform(
                 raise Unavailable("the database has no room or memory left: nothing was written") from error
             if trouble is Trouble.REFUSED:
                 raise
+            if trouble is Trouble.CONFLICT and writer.dialect.writers_queue:
+                # Only a stranger can be in the way, and the driver has waited for him long enough.
+                raise StoreBusy("another program holds the database's lock: nothing was written, try again") from error
+            if trouble is Trouble.HELD:
+                raise Waited from error
             cause = error
         rounds -= 1
     if cause is not None and writer.dialect.trouble(cause) is Trouble.LOST:
@@ -168,6 +176,9 @@ def _attempt(
             insert_notices(db, rows, mark)
     except BaseException:
         liveness.give_back(beats)
+        for submission in submissions:
+            if submission.taker is not None:
+                submission.taker.reset()  # what it was given was rolled back
         raise
     for submission, decided in zip(submissions, outcomes, strict=True):  # known to be committed: now it counts
         submission.outcomes = decided

@@ -39,10 +39,8 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
     told = {notice.run_key for notice in rows.notices}
     changed = [_marked(rows.runs[key], mark, told) for key in sorted(rows.changed_runs)]
     _update(db, RUNS, [run for run in changed if run.closed])
-    _close_below(db, rows.closed, now)
     if rows.new_namespaces:
-        names = [NamespaceRow(name, at) for name, at in sorted(rows.new_namespaces.items())]
-        db.dialect.insert(db, NAMESPACES, names)
+        _keep_namespaces(db, rows.new_namespaces)
     if rows.changed_workers:
         workers = [worker for key in sorted(rows.changed_workers) if (worker := rows.workers[key]) is not None]
         db.dialect.upsert(db, WORKERS, workers)
@@ -53,12 +51,25 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
     _insert(db, EVENTS, sorted(rows.events))
     _insert(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.new_activities)])
     _update(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.changed_activities)])
+    _close_below(db, rows.closed, now)  # what the same unit has opened is closed, too
     _insert(db, ATTEMPTS, sorted(rows.attempts))
     _insert(db, SIGNALS, sorted(rows.signals))
     if rows.new_snapshots:
         db.dialect.upsert(db, SNAPSHOTS, [rows.new_snapshots[key] for key in sorted(rows.new_snapshots)])
     _write_tasks(db, rows)
     _insert_names(db, ANSWERS, sorted(rows.new_answers))
+
+
+def _keep_namespaces(db: Connection, named: dict[str, float]) -> None:
+    """Make the namespaces that are not there, and keep the others from being deleted before the commit."""
+    there = db.rows(
+        f"SELECT name FROM namespaces WHERE {db.dialect.in_list('name')} {db.dialect.keep_lock()}",
+        (db.dialect.list_of(named),),
+    )
+    known = {name for (name,) in there}
+    new = [NamespaceRow(name, at) for name, at in sorted(named.items()) if name not in known]
+    if new:
+        db.dialect.insert(db, NAMESPACES, new)
 
 
 def insert_notices(db: Connection, rows: Rows, mark: int) -> None:

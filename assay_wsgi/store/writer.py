@@ -47,7 +47,7 @@ class Writer:
         self._unit_key = secrets.token_hex(16)
         self._number = 0
         self._registered = False
-        self._next_key = self._last_key = 0
+        self._next_key, self._last_key = 1, 0  # none left
         self.statements = 0
 
     @property
@@ -139,8 +139,9 @@ class Writer:
 
     def _reserve(self, db: Connection, keys: int) -> None:
         if not self._registered:
+            # It may be there: the answer to an earlier try was lost.
             db.run(
-                "INSERT INTO units (unit_key, number, used_at) VALUES (?, ?, ?)",
+                "INSERT INTO units (unit_key, number, used_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (self._unit_key, self._number, time.time()),
             )
             self._registered = True
