@@ -63,7 +63,7 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The URL of a PostgreSQL database that holds the schema and nothing else."""
     url = postgres.database()
     yield url
-    postgres.drop(url)
+    postgres.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
