@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve sidecar test lint types bench demo fsck migrate clean
+.PHONY: help setup serve sidecar test test-slow lint types bench demo fsck migrate clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ sidecar: setup ## Run the sidecar alone (BACKEND=url)
 
 test: setup ## Run the tests, on SQLite and a real PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup ## Run the long tier: every fault at every call, long races, long walks
+	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest -m slow $(ARGS)
+	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest tests/engine/test_random_walk.py $(ARGS)
 
 lint: setup ## Check style and format
 	$(BIN)/ruff check .

@@ -104,8 +104,7 @@ class Committer:
         """Close the connections. Nothing may be handed in any more."""
         if self._slow_lane is not None:
             self._slow_lane.close()
-        if not self._store.dialect.in_memory:
-            self._writer.drop()
+        self._writer.drop()
 
     # -------------------------------------------------------------------------------- leading in turn
 

@@ -185,6 +185,5 @@ class Store:
                 raise Unavailable(f"the database does not answer: {error}") from error
             raise
         finally:
-            if not self.dialect.in_memory:
-                writer.drop()
+            writer.drop()
         self.store_id, self.epoch = meta["store_id"], meta["epoch"]

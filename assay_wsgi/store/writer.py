@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from ..domain.errors import OutcomeUnknown
@@ -59,9 +60,13 @@ class Writer:
 
     def drop(self) -> None:
         """Close the connection; the next unit opens another."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        if self._db is None:
+            return
+        if self.dialect.in_memory:
+            self._db.rollback()  # closing it would throw the database away
+            return
+        self._db.close()
+        self._db = None
 
     @contextlib.contextmanager
     def unit(self, keys: int) -> Iterator[Connection]:
@@ -175,12 +180,15 @@ class Writer:
     def _committed_number(self, db: Connection) -> int:
         """Read the own row; on PostgreSQL wait for a commit that is still under way."""
         if self.dialect.writers_queue:
-            (number,) = db.one("SELECT number FROM units WHERE unit_key = ?", (self._unit_key,))
-            return int(number)
+            return _number(db.one("SELECT number FROM units WHERE unit_key = ?", (self._unit_key,)))
         db.begin()
         try:
             db.run("SET LOCAL lock_timeout = '5s'")
-            (number,) = db.one("SELECT number FROM units WHERE unit_key = ? FOR UPDATE", (self._unit_key,))
-            return int(number)
+            return _number(db.one("SELECT number FROM units WHERE unit_key = ? FOR UPDATE", (self._unit_key,)))
         finally:
             db.rollback()
+
+
+def _number(row: Sequence[int] | None) -> int:
+    """Give the number of a row of `units`; one that was pruned certainly was not stamped by the unit in question."""
+    return -1 if row is None else int(row[0])

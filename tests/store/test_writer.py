@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from assay_wsgi.store.needs import BeginAgain
 from assay_wsgi.store.store import Store
 from assay_wsgi.store.writer import KEY_BLOCK
+from assay_wsgi.store.writer import Uncommitted
 from tests.engine.stories import Beside
 from tests.engine.stories import given_a_run
 from tests.engine.stories import put
@@ -253,3 +256,76 @@ def test_two_stores_in_memory_are_two_databases(memory: Store, clock: Clock) -> 
     assert memory.store_id != other.store_id
     memory.close()
     other.close()
+
+
+# ------------------------------------------------------------------------------------- commits that fail
+
+
+class RefusesCommits:
+    """Wraps a driver's connection; `refuse` makes its next commit fail with nothing applied."""
+
+    def __init__(self) -> None:
+        self.refuse = False
+        self.before: Callable[[], None] = lambda: None
+
+    def wrap(self, raw: Any) -> Any:
+        return _Refusing(raw, self)
+
+
+class _Refusing:
+    def __init__(self, raw: Any, plan: RefusesCommits) -> None:
+        self._raw = raw
+        self._plan = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def commit(self) -> None:
+        if self._plan.refuse:
+            self._plan.refuse = False
+            self._plan.before()
+            raise ConnectionResetError("the commit was not applied")
+        self._raw.commit()
+
+
+def test_a_database_in_memory_outlives_a_commit_that_fails() -> None:
+    plan = RefusesCommits()
+    store = Store.open("sqlite://:memory:", wrap=plan.wrap)
+    writer = store.writer()
+    makes_a_namespace(writer, "kept")
+    plan.refuse = True
+
+    with pytest.raises(Uncommitted):
+        makes_a_namespace(writer, "refused")
+    makes_a_namespace(writer, "later")
+
+    assert namespaces(store) == ["kept", "later", "main"]
+    store.close()
+
+
+def test_a_commit_that_failed_after_its_units_row_was_pruned_is_known_not_to_be_applied(backend: str) -> None:
+    plan = RefusesCommits()
+    store = Store.open(backend, wrap=plan.wrap)
+    stranger = Store.open(backend)
+    writer = store.writer()
+    makes_a_namespace(writer, "kept")
+
+    def pruned() -> None:
+        writer.db.rollback()
+        with stranger.read() as db:
+            if stranger.dialect.name == "sqlite":
+                db.run("PRAGMA query_only = 0")
+            db.run("DELETE FROM units")
+
+    plan.refuse, plan.before = True, pruned
+
+    with pytest.raises(Uncommitted):
+        makes_a_namespace(writer, "refused")
+    with pytest.raises(BeginAgain):  # it learns that its row is gone, and makes another
+        makes_a_namespace(writer, "later")
+    makes_a_namespace(writer, "later")
+
+    assert namespaces(store) == ["kept", "later", "main"]
+    writer.drop()
+    stranger.close()
+    store.close()
