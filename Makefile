@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: help setup serve sidecar test test-slow lint types bench demo fsck migrate clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.made ## Make .venv with everything in it
 	@:

@@ -38,12 +38,11 @@ _FINGERPRINT = """
 """
 _EMPTY = """
     DO $$ DECLARE one text; BEGIN
-        FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'meta' LOOP
+        FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
             EXECUTE format('DELETE FROM %I', one);
         END LOOP;
         PERFORM setval(pg_get_serial_sequence(t, 'id'), 1, false)
             FROM unnest(ARRAY['notices', 'followups', 'audit_log']) t;
-        DELETE FROM meta WHERE name NOT IN ('schema_version', 'schema_hash', 'store_id', 'epoch');
     END $$
 """
 
@@ -61,6 +60,7 @@ class PostgresServer:
         self._numbers = itertools.count(1)
         self._admin = psycopg.connect(BackendUrl.parse(url).dsn, autocommit=True)
         self._template: str | None = None
+        self._meta: list[tuple[str, ...]] = []
         self._as_made: object = None  # fingerprint of the schema in the template
         self._used: list[str] = []  # given back and emptied: a new one costs half a second of checkpoints
 
@@ -85,6 +85,7 @@ class PostgresServer:
                     raise SchemaChanged
                 with connection.transaction():
                     connection.execute(_EMPTY)
+                    connection.cursor().executemany("INSERT INTO meta VALUES (%s, %s)", self._meta)
                     connection.execute("INSERT INTO namespaces VALUES ('main', %s)", (MADE_AT,))
                     connection.execute("INSERT INTO key_blocks VALUES ('keys', 1)")
         except (psycopg.OperationalError, SchemaChanged):
@@ -110,6 +111,7 @@ class PostgresServer:
                 schema.create(db, "postgres", now=MADE_AT)
             with psycopg.connect(url) as connection:
                 self._as_made = connection.execute(_FINGERPRINT).fetchone()
+                self._meta = connection.execute("SELECT name, value FROM meta").fetchall()
             self._template = urlsplit(url).path[1:]
         return self._template
 

@@ -52,10 +52,10 @@ def test_every_setting_that_is_named_anywhere_is_one():
 
 
 def test_help_lists_every_target_and_every_target_listed_exists():
-    listed = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, flags=re.MULTILINE))
+    listed = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, flags=re.MULTILINE))
     phony = set(re.findall(r"^\.PHONY: (.*)$", MAKEFILE, flags=re.MULTILINE)[0].split())
     promised = {"help", "setup", "serve", "sidecar", "test", "lint", "types"}
-    promised |= {"bench", "demo", "fsck", "migrate", "clean"}
+    promised |= {"test-slow", "bench", "demo", "fsck", "migrate", "clean"}
 
     assert listed == phony == promised
 
@@ -67,9 +67,9 @@ def test_make_alone_is_help():
 
 
 def test_the_readme_names_every_target_that_an_operator_needs():
-    named = set(re.findall(r"`make ([a-z]+)", README))
+    named = set(re.findall(r"`make ([a-z-]+)", README))
 
-    assert named == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, flags=re.MULTILINE)) - {"help"}
+    assert named == set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, flags=re.MULTILINE)) - {"help"}
 
 
 def test_links_lead_somewhere():

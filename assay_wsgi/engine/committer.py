@@ -104,7 +104,7 @@ class Committer:
         """Close the connections. Nothing may be handed in any more."""
         if self._slow_lane is not None:
             self._slow_lane.close()
-        self._writer.drop()
+        self._writer.close()
 
     # -------------------------------------------------------------------------------- leading in turn
 

@@ -85,7 +85,7 @@ class SlowLane:
             except Exception as error:  # noqa: BLE001 - it is this operation's outcome
                 entry.outcome = Outcome(error=error)
                 entry.settled.set()
-        writer.drop()
+        writer.close()
         for entry in self._entries:
             entry.settled.set()
 

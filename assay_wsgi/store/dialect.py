@@ -62,7 +62,7 @@ class Dialect(Protocol):
         """Give the statement that locks runs by a list of keys, or None where writers queue anyway."""
 
     def clock(self) -> str | None:
-        """Give the statement for (now, own transaction's mark), or None for the host's clock."""
+        """Write the columns (now, own transaction's mark), or None for the host's clock."""
 
     def claim_lock(self, tables: str) -> str:
         """Write the clause that locks claimed rows and passes over those that are held."""

@@ -29,6 +29,7 @@ _NEWEST = (
     "SELECT x.namespace, x.workflow_id, (SELECT w.run_key FROM workflows w WHERE w.workflow_id = x.workflow_id "
     "AND w.namespace = x.namespace ORDER BY w.created_at DESC, w.run_key DESC LIMIT 1) FROM {records}"
 )
+_TASK_AT = 2 + len(RUNS.names)
 _NAME = (("namespace", "text"), ("workflow_id", "text"))
 
 
@@ -128,14 +129,19 @@ def _lock_and_load(db: Connection, wanted: set[int], rows: Rows, *, wait: bool) 
             rows.absent.update(absent - {run_key for (run_key,) in there})
         if not locked:
             return
-    by_key = db.dialect.in_list("run_key")
-    for row in db.rows(f"SELECT {RUNS.listed} FROM workflows WHERE {by_key}", (parameter,)):
-        run = Run._make(row)
+    clock = db.dialect.clock()
+    sql = (
+        f"SELECT {clock or '0, 0'}, {RUNS.prefixed('w')}, {TASKS.prefixed('t')} FROM workflows w "
+        f"LEFT JOIN workflow_tasks t ON t.run_key = w.run_key WHERE {db.dialect.in_list('w.run_key')}"
+    )
+    for row in db.rows(sql, (parameter,)):
+        run = Run._make(row[2:_TASK_AT])
         rows.runs[run.run_key] = run
-    for row in db.rows(f"SELECT {TASKS.listed} FROM workflow_tasks WHERE {by_key}", (parameter,)):
-        task = Task._make(row)
-        rows.tasks[task.run_key] = task
-        rows.tasks_in_database.add(task.run_key)
+        if row[_TASK_AT] is not None:
+            rows.tasks[run.run_key] = Task._make(row[_TASK_AT:])
+            rows.tasks_in_database.add(run.run_key)
+        if clock is not None:
+            rows.moment = (row[0], row[1])  # read after the locks, by the statement that follows them
     if statement is None:
         rows.absent.update(wanted - rows.runs.keys())
 

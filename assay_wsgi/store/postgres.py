@@ -93,7 +93,7 @@ class Postgres:
         return f"SELECT run_key FROM workflows WHERE run_key = ANY(?) ORDER BY run_key FOR NO KEY UPDATE {skip}"
 
     def clock(self) -> str | None:
-        return "SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text::bigint"
+        return "extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text::bigint"
 
     def claim_lock(self, tables: str) -> str:
         return f"FOR NO KEY UPDATE OF {tables} SKIP LOCKED"

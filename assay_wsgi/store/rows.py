@@ -40,6 +40,7 @@ class Rows:
         self.new_key = new_key
         # as loaded, then as changed
         self.named: dict[tuple[str, str], Named] = {}
+        self.moment: tuple[float, int] | None = None  # the database's clock and the transaction's mark, if read
         self.wanted_runs: set[int] = set()  # what the unit tried to lock
         self.absent: set[int] = set()  # keys of runs that do not exist
         self.runs: dict[int, Run] = {}

@@ -82,7 +82,7 @@ class Store:
         self._forget_idle()
         with self._administration:
             if self._administrator is not None:
-                self._administrator.drop()
+                self._administrator.close()
                 self._administrator = None
         if self._shared is not None:
             self._shared.close()
@@ -185,5 +185,5 @@ class Store:
                 raise Unavailable(f"the database does not answer: {error}") from error
             raise
         finally:
-            writer.drop()
+            writer.close()
         self.store_id, self.epoch = meta["store_id"], meta["epoch"]

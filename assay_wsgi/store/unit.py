@@ -158,7 +158,7 @@ def _attempt(
     try:
         with writer.unit(keys=sum(submission.weight for submission in submissions)) as db:
             find_and_lock(db, needs, rows, wait=wait)
-            now, mark = writer.moment(db)
+            now, mark = writer.moment(db, rows.moment)
             load(db, needs, rows)
             outcomes = [
                 [_decide(operation, rows, now) for operation in submission.operations] for submission in submissions

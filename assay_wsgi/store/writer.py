@@ -20,6 +20,7 @@ from .connection import Connection
 from .dialect import Dialect
 from .dialect import Trouble
 from .needs import BeginAgain
+from .turnstile import Turnstile
 
 KEY_BLOCK = 1000
 _SETTLE_SECS = 10.0
@@ -37,7 +38,7 @@ class Writer:
         self,
         open_connection: Callable[[], Connection],
         dialect: Dialect,
-        turnstile: contextlib.AbstractContextManager[Any],
+        turnstile: contextlib.AbstractContextManager[Any] | Turnstile,
         clock: Callable[[], float] | None,
     ) -> None:
         self._open = open_connection
@@ -67,6 +68,12 @@ class Writer:
             return
         self._db.close()
         self._db = None
+
+    def close(self) -> None:
+        """Close the connection and leave the turnstile for good."""
+        self.drop()
+        if isinstance(self._turnstile, Turnstile):
+            self._turnstile.close()
 
     @contextlib.contextmanager
     def unit(self, keys: int) -> Iterator[Connection]:
@@ -107,12 +114,12 @@ class Writer:
         with self._turnstile:
             yield self.db
 
-    def moment(self, db: Connection) -> tuple[float, int]:
-        """Read the clock and the own transaction's mark (0 where the database has none)."""
-        statement = self.dialect.clock()
-        if statement is None:
+    def moment(self, db: Connection, read: tuple[float, int] | None = None) -> tuple[float, int]:
+        """Give the clock and the transaction's mark (0 where there is none); `read` = they were read already."""
+        columns = self.dialect.clock()
+        if columns is None:
             return (self._clock or time.time)(), 0
-        now, mark = db.one(statement)
+        now, mark = read or db.one(f"SELECT {columns}")
         return (self._clock() if self._clock else now), mark
 
     def new_key(self) -> int:

