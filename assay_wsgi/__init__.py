@@ -1,18 +1,19 @@
 """A durable workflow engine: as a service, inside a Flask application, or as a library.
 
-This module imports nothing: a worker loads assay_wsgi.sdk where none of the server's packages are installed.
+This module imports nothing but its version: a worker loads assay_wsgi.sdk where none of the server's packages
+are installed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .app import create_app as create_app
     from .app import init_app as init_app
     from .engine import Engine as Engine
-
-__version__ = "0.1.0.dev0"
 
 _HOMES = {"create_app": "app", "init_app": "app", "Engine": "engine"}
 

@@ -20,16 +20,17 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 MAY_IMPORT: dict[str, set[str]] = {
     "jsontext": set(),
     "settings": set(),
+    "version": set(),
     "sdk": set(),
     "domain": {"jsontext"},
     "store": {"domain", "jsontext", "settings"},
-    "engine": {"store", "domain", "jsontext", "settings", ""},
+    "engine": {"store", "domain", "jsontext", "settings", "version"},
     "api": {"engine", "domain", "jsontext", "settings", ""},
     "sidecar": {"engine", "domain", "settings"},
     "app": {"api", "engine", "domain", "settings"},
-    "cli": {"app", "sidecar", "engine", "store", "domain", "settings", "sdk", ""},
+    "cli": {"app", "sidecar", "engine", "store", "domain", "settings", "sdk", "version"},
     "__main__": {"cli"},
-    "": {"app", "engine"},  # the package itself: its version, and create_app and its like when asked for
+    "": {"app", "engine", "version"},  # the package itself: its version, and create_app and its like when asked for
 }
 DRIVERS = {"sqlite3", "psycopg", "psycopg_pool"}
 ENVIRONMENT = {"settings", "sdk"}  # may read the environment; sdk/ stands alone and reads its own names
@@ -133,12 +134,12 @@ def test_what_stands_alone_needs_only_the_standard_library(where, allowed):
     assert wrong == []
 
 
-def test_the_package_itself_imports_nothing():
+def test_the_package_itself_imports_nothing_but_its_version():
     tree = MODULES[f"{PACKAGE}.__init__"]
     at_load = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
 
-    assert {node.module for node in at_load if isinstance(node, ast.ImportFrom)} <= {"__future__", "typing"}
-    assert len(at_load) == 2
+    assert {node.module for node in at_load if isinstance(node, ast.ImportFrom)} == {"__future__", "typing", "version"}
+    assert len(at_load) == 3
 
 
 def test_only_the_store_knows_the_databases_drivers():

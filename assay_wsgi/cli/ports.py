@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from .. import __version__
 from ..settings import Settings
+from ..version import __version__
 
 
 def claim(host: str, port: int) -> socket.socket:

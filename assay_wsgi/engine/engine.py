@@ -13,11 +13,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .. import __version__
 from ..settings import EngineSettings
 from ..settings import Settings
 from ..store.dialect import Wrap
 from ..store.store import Store
+from ..version import __version__
 from .committer import Committer
 from .namespaces import Namespaces
 from .namespaces import Queues

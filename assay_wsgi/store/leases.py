@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-if TYPE_CHECKING:
-    from .store import Store
+from .connection import Connection
+
+Lend = Callable[[], AbstractContextManager[Connection]]
 
 
 class Leases:
     """The rows of `leases`."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, *, now: Callable[[], float], read: Lend, administer: Lend) -> None:
+        self._now = now
+        self._read = read
+        self._administer = administer
 
     def acquire(self, name: str, owner: str, ttl_secs: float) -> int | None:
         """Take a lease that is free or has run out, or renew one's own. Returns its epoch, or None.
 
         The epoch grows by one whenever the holder changes.
         """
-        now = self._store.now()
-        with self._store.administer() as db:
+        now = self._now()
+        with self._administer() as db:
             db.run(
                 "INSERT INTO leases (name, owner, epoch, expires_at) VALUES (?, NULL, 0, 0) ON CONFLICT DO NOTHING",
                 (name,),
@@ -34,13 +38,13 @@ class Leases:
 
     def release(self, name: str, owner: str) -> None:
         """Give a lease back, if it is one's own."""
-        with self._store.administer() as db:
+        with self._administer() as db:
             db.run("UPDATE leases SET owner = NULL, expires_at = 0 WHERE name = ? AND owner = ?", (name, owner))
 
     def holder(self, name: str) -> tuple[str, int, float] | None:
         """Give (owner, epoch, expires_at) of a lease that is held now, or None."""
-        with self._store.read() as db:
+        with self._read() as db:
             found = db.one("SELECT owner, epoch, expires_at FROM leases WHERE name = ?", (name,))
-        if found is None or found[0] is None or found[2] <= self._store.now():
+        if found is None or found[0] is None or found[2] <= self._now():
             return None
         return str(found[0]), int(found[1]), float(found[2])

@@ -54,7 +54,7 @@ class Store:
         self._slots = threading.BoundedSemaphore(1 if dialect.in_memory else self.settings.read_connections)
         self._administration = threading.Lock()
         self._administrator: Writer | None = None
-        self.leases = Leases(self)
+        self.leases = Leases(now=self.now, read=self.read, administer=self.administer)
         self.store_id = ""
         self.epoch = ""
 
