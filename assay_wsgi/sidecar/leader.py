@@ -24,6 +24,9 @@ class Leases(Protocol):
     def acquire(self, name: str, owner: str, ttl_secs: float) -> int | None:
         """Take or renew the lease; its epoch, or None while another holds it."""
 
+    def left(self, name: str) -> float:
+        """Say in how many seconds the lease runs out."""
+
     def release(self, name: str, owner: str) -> object:
         """Give the lease up."""
 
@@ -44,20 +47,24 @@ class Leadership:
         """We hold the lease, and it has not run out since we last heard so."""
         return self._epoch is not None and self._monotonic() < self._held_until
 
-    def renew(self) -> None:
-        """Take or keep the lead, when it is time to ask. Raises what the store raises."""
+    def renew(self) -> float | None:
+        """Take or keep the lead, when it is time to ask. Raises what the store raises.
+
+        Answers in how many seconds the present leader's lease runs out, unless it is renewed: ask again then.
+        """
         now = self._monotonic()
         if self.leading and now - self._renewed < RENEW_SECS:
-            return
+            return None
         epoch = self._leases.acquire(LEASE, self._owner, TTL_SECS)
         if epoch is None:
             if self._epoch is not None:
                 log.warning("lost the lead owner=%s", self._owner)
             self._epoch = None
-            return
+            return self._leases.left(LEASE)
         if epoch != self._epoch:
             log.info("leading owner=%s epoch=%s", self._owner, epoch)
         self._renewed, self._held_until, self._epoch = now, now + TTL_SECS, epoch
+        return None
 
     def release(self) -> None:
         """Let another lead at once. Raises what the store raises."""

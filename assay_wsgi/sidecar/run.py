@@ -82,7 +82,7 @@ class Sidecar:
         if self._stop.is_set():
             return
         sooner = job.run()
-        if sooner is not None and not self._stop.is_set():
+        if sooner is not None and sooner < job.every_secs and not self._stop.is_set():
             scheduler.modify_job(job.name, next_run_time=_from_now(sooner))
 
     def _listen(self, scheduler: BackgroundScheduler) -> None:

@@ -41,6 +41,11 @@ class Leases:
         with self._administer() as db:
             db.run("UPDATE leases SET owner = NULL, expires_at = 0 WHERE name = ? AND owner = ?", (name, owner))
 
+    def left(self, name: str) -> float:
+        """Say in how many seconds a lease runs out; 0 for one that nobody holds."""
+        held = self.holder(name)
+        return 0.0 if held is None else max(held[2] - self._now(), 0.0)
+
     def holder(self, name: str) -> tuple[str, int, float] | None:
         """Give (owner, epoch, expires_at) of a lease that is held now, or None."""
         with self._read() as db:

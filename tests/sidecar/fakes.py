@@ -33,6 +33,9 @@ class FakeLeases:
         self.holder = (owner, now + ttl_secs)
         return self._epoch
 
+    def left(self, name: str) -> float:
+        return 0.0 if self.holder is None else max(self.holder[1] - self._clock(), 0.0)
+
     def release(self, name: str, owner: str) -> None:
         if self.holder is not None and self.holder[0] == owner:
             self.holder = None

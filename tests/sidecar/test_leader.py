@@ -100,3 +100,12 @@ def test_who_does_not_lead_releases_nothing(leases, clock):
     second.release()
 
     assert leases.holder == ("first", clock.now + 3.0)
+
+
+def test_a_standby_knows_when_to_ask_again(leases, clock):
+    first, second = Leadership(leases, "first", clock), Leadership(leases, "second", clock)
+    first.renew()
+    clock.advance(0.5)
+
+    assert second.renew() == 2.5
+    assert first.renew() is None
