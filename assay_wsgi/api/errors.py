@@ -61,7 +61,6 @@ CODES: dict[str, tuple[int, str]] = {
     "ambiguous_namespace": (409, "Several namespaces have a run of this id"),
     "lease_lost": (409, "The lease is lost"),
     "namespace_exists": (409, "The namespace exists"),
-    "namespace_not_empty": (409, "The namespace is not empty"),
     "nondeterminism": (409, "The history says otherwise"),
     "session_replaced": (409, "The worker has begun another session"),
     "stale_attempt": (409, "A later attempt has begun"),

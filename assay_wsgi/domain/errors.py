@@ -30,6 +30,10 @@ class AssayError(Exception):
         """The text for people."""
         return str(self.args[0])
 
+    def told(self) -> dict[str, Any]:
+        """Give the form in which a refusal stands among other answers."""
+        return {"error": self.message, "code": self.code, **self.members}
+
 
 class NotFound(AssayError):
     """The named thing does not exist, or the caller may not know that it does."""
@@ -95,12 +99,6 @@ class NamespaceExists(Conflict):
     """A namespace of this name is there already."""
 
     code = "namespace_exists"
-
-
-class NamespaceNotEmpty(Conflict):
-    """A namespace with runs or schedules is not deleted unless forced."""
-
-    code = "namespace_not_empty"
 
 
 class SessionReplaced(Conflict):

@@ -30,7 +30,6 @@ from .commands import RecordSnapshot
 from .commands import ScheduleActivity
 from .commands import UpsertSearchAttributes
 from .commands import WaitForSignal
-from .errors import AssayError
 from .errors import BadCommand
 from .errors import LeaseLost
 from .errors import Nondeterminism
@@ -275,13 +274,3 @@ _HANDLERS: Mapping[type, Callable[[_Turn, Any], None]] = {
     FailWorkflow: _fail_workflow,
     CancelWorkflow: _cancel_workflow,
 }
-
-
-def closes(commands: Sequence[Command]) -> bool:
-    """Whether this batch would close the run."""
-    return any(isinstance(command, CLOSING) for command in commands)
-
-
-def refusal_of(error: AssayError) -> dict[str, Any]:
-    """Give the wire form of a refusal inside an answer to an exchange."""
-    return {"error": error.message, "code": error.code, **error.members}

@@ -14,7 +14,6 @@ from typing import Any
 from ..domain.errors import AssayError
 from ..domain.errors import SessionReplaced
 from ..domain.requests import Exchange
-from ..domain.turns import refusal_of
 from ..jsontext import embed
 from ..store import reads
 from ..store.claims import ClaimedActivity
@@ -226,7 +225,7 @@ class Workers:
         }
         if not session.current or (taker is not None and taker.replaced):
             self._sessions.forget(exchange)
-            answer.update(refusal_of(_not_current(session)))
+            answer.update(_not_current(session).told())
         if taker is not None:
             answer["workflow_tasks"] = self._workflow_tasks(exchange, taker.workflows)
             answer["activity_tasks"] = [_activity_task(claimed) for claimed in taker.activities]
@@ -287,7 +286,7 @@ def _said(token: str, outcome: Outcome) -> dict[str, Any]:
     if outcome.error is None:
         return {"task_token": token, **outcome.answer}
     if isinstance(outcome.error, AssayError):
-        return {"task_token": token, **refusal_of(outcome.error)}
+        return {"task_token": token, **outcome.error.told()}
     return {"task_token": token, "error": "internal error", "code": "internal"}
 
 

@@ -58,7 +58,7 @@ def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> No
 def load(db: Connection, needs: Needs, rows: Rows) -> None:
     """Load what hangs below the locked runs, each kind with one query."""
     if needs.activities:
-        _load_activities(db, "SELECT {columns} FROM workflow_activities a WHERE {keys}", needs.activities, rows)
+        _load_activities(db, needs.activities, rows)
     if needs.seqs:
         _load_by_seq(db, needs.seqs, rows)
     if needs.recorded:
@@ -146,9 +146,9 @@ def _lock_and_load(db: Connection, wanted: set[int], rows: Rows, *, wait: bool) 
         rows.absent.update(wanted - rows.runs.keys())
 
 
-def _load_activities(db: Connection, sql: str, keys: set[int], rows: Rows) -> None:
-    text = sql.format(columns=ACTIVITIES.prefixed("a"), keys=db.dialect.in_list("a.activity_key"))
-    for row in db.rows(text, (db.dialect.list_of(keys),)):
+def _load_activities(db: Connection, keys: set[int], rows: Rows) -> None:
+    sql = f"SELECT {ACTIVITIES.listed} FROM workflow_activities WHERE {db.dialect.in_list('activity_key')}"
+    for row in db.rows(sql, (db.dialect.list_of(keys),)):
         activity = Activity._make(row)
         if activity.run_key in rows.runs:  # its run is locked: what is read here stays true
             rows.activities[activity.activity_key] = activity

@@ -86,7 +86,6 @@ class Left:
 
     ready: dict[tuple[str, str, str], int] = field(default_factory=dict)
     soonest_deadline: float | None = None
-    noticed: bool = False
 
     def add(self, other: Left) -> None:
         """Take in what another unit leaves."""
@@ -94,7 +93,6 @@ class Left:
             self.ready[key] = self.ready.get(key, 0) + count
         moments = [moment for moment in (self.soonest_deadline, other.soonest_deadline) if moment is not None]
         self.soonest_deadline = min(moments, default=None)
-        self.noticed = self.noticed or other.noticed
 
 
 def perform(
@@ -219,7 +217,6 @@ def _left(rows: Rows, submissions: Sequence[Submission], now: float) -> Left:
     return Left(
         ready={key: count for key, count in ready.items() if count > 0},
         soonest_deadline=_soonest(rows, submissions),
-        noticed=bool(rows.notices),
     )
 
 

@@ -50,7 +50,6 @@ class Writer:
         self._number = 0
         self._registered = False
         self._next_key, self._last_key = 1, 0  # none left
-        self.statements = 0
 
     @property
     def db(self) -> Connection:
