@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from pathlib import Path
+
 import pytest
 
 from assay_wsgi.settings import BackendUrl
+from assay_wsgi.settings import EngineSettings
+from assay_wsgi.settings import HttpSettings
+from assay_wsgi.settings import ProcessSettings
 from assay_wsgi.settings import Settings
 from assay_wsgi.settings import SettingsError
 from assay_wsgi.settings import declarations
 from assay_wsgi.settings import is_loopback
 from assay_wsgi.settings import masked
 from assay_wsgi.settings import read_bind
+
+PACKAGE = Path(__file__).parent.parent / "assay_wsgi"
 
 
 def test_without_an_environment_the_defaults_hold():
@@ -217,3 +226,12 @@ def test_a_bind_address_is_split():
     assert read_bind("example.org:80") == ("example.org", 80)
     with pytest.raises(ValueError, match="host:port"):
         read_bind("127.0.0.1:99999")
+
+
+def test_every_setting_is_obeyed_somewhere():
+    code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    groups = (Settings, EngineSettings, HttpSettings, ProcessSettings)
+    names = [item.name for group in groups for item in dataclasses.fields(group) if "setting" in item.metadata]
+
+    assert len(names) == len(list(declarations()))
+    assert [name for name in names if not re.search(rf"\.{name}\b", code)] == []

@@ -105,7 +105,7 @@ def status_of(error: AssayError) -> tuple[int, str]:
 
 def refusal(error: AssayError) -> dict[str, Any]:
     """Describe the refusal of one item among several: `error`, `code` and what the refusal names."""
-    return {**error.members, "error": _text(error), "code": error.code}
+    return {**error.told(), "error": _text(error)}
 
 
 def answer(error: Exception) -> Response:

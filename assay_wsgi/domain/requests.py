@@ -30,7 +30,7 @@ class StartRun:
     """Start a run."""
 
     workflow_type: str
-    workflow_id: str | None = None  # None = wf-<type lower>-<epoch ms>-<key>
+    workflow_id: str | None = None  # None = wf-<type lower>-<epoch ms>
     namespace: str = MAIN
     task_queue: str = MAIN
     input: str | None = None
