@@ -237,10 +237,15 @@ def plan(store: Store, role: str, query: Statement) -> str:
 
 
 def assert_served_by(store: Store, index: str, plan: str) -> None:
-    """The plan walks this index in its order: it neither reads a table through nor sorts."""
+    """The plan walks this index in its order: it neither reads a table through nor sorts.
+
+    The few rows that are due may be fetched by the deadline index first and sorted then: PostgreSQL takes that
+    for the cheaper way where the table's pages have been used before.
+    """
     _, _, steps = plan.partition("\n")
     assert index in steps, plan
-    for bad in ("TEMP B-TREE FOR ORDER BY", "Sort", "Seq Scan"):
+    few = index.endswith("_deadline") and f"Bitmap Index Scan on {index}" in steps
+    for bad in ("TEMP B-TREE FOR ORDER BY", "Seq Scan", *(() if few else ("Sort",))):
         assert bad not in steps, plan
     whole = [step for step in steps.splitlines() if re.match(r"SCAN (?!\w+ VIRTUAL|json_each|CONSTANT)", step)]
     assert all(f"INDEX {index}" in step for step in whole), plan
