@@ -53,6 +53,7 @@ CREATE TABLE followups (
     due_at   double precision NOT NULL
 );
 CREATE INDEX followups_due ON followups (due_at);
+CREATE INDEX followups_run ON followups (run_key);
 
 CREATE TABLE namespaces (
     name        text PRIMARY KEY,

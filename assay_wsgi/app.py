@@ -11,19 +11,23 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
 
+from .api import activities
 from .api import errors
+from .api import namespaces
 from .api import pages
 from .api import service
+from .api import tasks
 from .api import workers
 from .api import workflows
 from .api.admission import Admission
 from .api.context import install
 from .api.context import request_id
+from .api.paths import keeping_slashes
 from .engine import Engine
 from .settings import Settings
 
 API_PREFIX = "/api/v1"
-_API = (workflows.bp, workers.bp, service.api)
+_API = (workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, service.api)
 _ROOT = (service.root, pages.bp)
 
 
@@ -58,6 +62,7 @@ def init_app(app: Flask, engine: Engine, settings: Settings | None = None, url_p
 
 
 def _register(app: Flask, engine: Engine, settings: Settings, url_prefix: str) -> None:
+    app.wsgi_app = keeping_slashes(app.wsgi_app, f"{url_prefix}{API_PREFIX}/")  # type: ignore[method-assign, assignment]
     install(app, engine, Admission.of(settings))
     for blueprint in _API:
         app.register_blueprint(blueprint, url_prefix=f"{url_prefix}{API_PREFIX}")

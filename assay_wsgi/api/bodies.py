@@ -36,6 +36,8 @@ def read_bytes(request: Request) -> bytes:
             raise _too_long()
     if raw and not _is_json(request.environ.get("CONTENT_TYPE", "")):
         raise Invalid("send JSON with the content type application/json", code="unsupported_media_type")
+    if raw and request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+        raise Invalid("send the body as it is: no content encoding is understood", code="unsupported_media_type")
     return raw
 
 
@@ -49,6 +51,8 @@ def parse(raw: bytes) -> Any:
         raise _refusal_of_depth()
     if b"\\u" in raw and _SURROGATE.search(raw):
         _refuse_lone_surrogates(value)
+    if b":" in raw:
+        _refuse_duplicate_keys(raw, value)
     return value
 
 
@@ -97,6 +101,26 @@ def _refuse_lone_surrogates(value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise Invalid("the body holds a lone surrogate", code="invalid_unicode") from error
+
+
+def _refuse_duplicate_keys(raw: bytes, value: Any) -> None:
+    """Refuse an object that names a member twice: each reader would take another one of the two.
+
+    Written anew, what was read has as many colons as what was sent, unless a member was lost on the way; only an
+    escape can hide one (`\\u003a`), and then the standard library reads it once more.
+    """
+    if b"\\u" not in raw and raw.count(b":") == jsontext.dumps(value).encode().count(b":"):
+        return
+    json.loads(raw, object_pairs_hook=_without_duplicates)
+
+
+def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        seen: set[str] = set()
+        name = next(name for name, _ in members if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise Invalid(f"an object has the member {name[:200]!r} twice", code="duplicate_key")
+    return found
 
 
 def _unreadable(raw: bytes, error: Exception) -> Invalid:

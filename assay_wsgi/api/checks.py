@@ -15,6 +15,7 @@ from ..domain.errors import Invalid
 MAX_ID_CHARS = 255
 MAX_RUN_ID_CHARS = 300  # run-<workflow id>-<key>
 MAX_TEXT_CHARS = 4096
+MAX_TOKEN_CHARS = 256
 MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
 MAX_INTEGER = 2**31 - 1
 MAX_SECS = 10 * 366 * 86400.0
@@ -22,7 +23,13 @@ MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_BYTES = 2 * 1024
 MAX_ATTRIBUTES_BYTES = 40 * 1024
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What would make one name look like another, or tear a line of a log: control characters, directions of text,
+# what has no width, line separators, and code points that are no characters.
+_FORBIDDEN = re.compile(
+    "[\x01-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
 _ATTRIBUTE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 
 
@@ -53,8 +60,11 @@ def identifier(value: Any, limit: int = MAX_ID_CHARS) -> str:
         raise BadValue("invalid_id", f"must have 1 to {limit} characters")
     if value in (".", "..") or value[0] == " " or value[-1] == " ":
         raise BadValue("invalid_id", "must not be '.' or '..', or begin or end with a space")
-    if not value.isprintable() and _CONTROL.search(value):  # isprintable is the quick test
-        raise BadValue("control_character", "must not hold control characters")
+    if not value.isprintable():  # the quick test
+        if "\x00" in value:
+            raise BadValue("control_character", "must not hold NUL")
+        if _FORBIDDEN.search(value) is not None:
+            raise BadValue("forbidden_character", "must not hold control, invisible or direction characters")
     return value
 
 
@@ -74,6 +84,20 @@ def report(value: Any) -> str:
     if type(value) is not str:
         raise BadValue("invalid_type", "must be a string")
     return value.replace("\x00", "\ufffd")
+
+
+def token(value: Any) -> str:
+    """Check a task token. What it names is for the engine to find out."""
+    if type(value) is not str:
+        raise BadValue("invalid_type", "must be a string")
+    if len(value) > MAX_TOKEN_CHARS:
+        raise BadValue("out_of_range", f"must have at most {MAX_TOKEN_CHARS} characters")
+    return value
+
+
+def anything(value: Any) -> Any:
+    """Take a value as it is: somebody else checks it."""
+    return value
 
 
 def integer(value: Any, low: int = 0, high: int = MAX_INTEGER) -> int:

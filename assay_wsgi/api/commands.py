@@ -39,7 +39,7 @@ def load_commands(raw: Any) -> tuple[Command, ...]:
     if type(raw) is not list:
         raise BadCommand("commands must be an array")
     if len(raw) > MAX_COMMANDS:
-        raise BadCommand(f"a turn has at most {MAX_COMMANDS} commands", issue="too_many_items")
+        raise BadCommand(f"a turn has at most {MAX_COMMANDS} commands", code="too_many_items")
     return tuple([_command(index, one) for index, one in enumerate(raw)])
 
 
@@ -89,7 +89,8 @@ def _payload(raw: Wire, name: str) -> str | None:
     return written
 
 
-def _error_types(value: Any) -> tuple[str, ...]:
+def error_types(value: Any) -> tuple[str, ...]:
+    """Check the types of errors after which an activity is not tried again."""
     return tuple([checks.identifier(one) for one in checks.items(value, MAX_ERROR_TYPES)])
 
 
@@ -114,7 +115,7 @@ def _schedule_activity(raw: Wire) -> ScheduleActivity:
         ),
         max_interval_secs=_optional(raw, "max_interval_secs", None, checks.number),
         jitter=_optional(raw, "jitter", command.jitter, checks.number, 0.0, 1.0),
-        non_retryable=_optional(raw, "non_retryable", (), _error_types),
+        non_retryable=_optional(raw, "non_retryable", (), error_types),
         start_to_close_secs=_optional(
             raw, "start_to_close_secs", command.start_to_close_secs, checks.number, MIN_TIMEOUT_SECS
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from hashlib import blake2b
 from inspect import signature
 from typing import Any
 
@@ -17,8 +18,10 @@ from .. import jsontext
 from ..domain.errors import Invalid
 from . import bodies
 from . import checks
+from . import paths
 from .context import admission
 from .fields import load
+from .fields import single
 
 View = Callable[..., Any]
 
@@ -48,9 +51,11 @@ def operation(
     query: type[Schema] | None = None,
     returns: type[Schema] | None = None,
     status: int = 200,
+    tagged: bool = False,
 ) -> Callable[[View], Callable[..., Response]]:
     """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, or an Answer.
 
+    What is `tagged` carries an ETag, and is not sent again to a client that has it.
     The view computes in one of the process's slots. The body is read before: a slow client holds none.
     """
     declared = Operation(
@@ -72,13 +77,14 @@ def operation(
                 if declared.body is not None:
                     given["body"] = load(declared.body, bodies.parse_object(raw))
                 if declared.query is not None:
-                    given["query"] = load(declared.query, request.args, pointers=False)
+                    given["query"] = load(declared.query, single(request.args), pointers=False)
                 if takes_raw:
                     given["raw"] = raw
                 value = view(**given)
                 if not isinstance(value, Answer):
-                    return _json(value, declared.status)
-                return _json(value.value, value.status, value.headers)
+                    value = Answer(value, declared.status)
+                response = _json(value.value, value.status, value.headers)
+                return _unless_known(response) if tagged else response
 
         answer.operation = declared  # type: ignore[attr-defined]  # read by whoever describes the API
         return answer
@@ -87,22 +93,28 @@ def operation(
 
 
 def _path_id(name: str, value: str) -> str:
-    if "\ufffd" in value:
-        _refuse_broken_path()
+    if not value.isprintable() or "\ufffd" in value:
+        problem = paths.fault(value, request.environ["PATH_INFO"])
+        if problem is not None:
+            raise Invalid(problem, code="invalid_path")
+        value = paths.as_sent(value)
     try:
         return checks.identifier(value)
     except checks.BadValue as error:
-        if error.code == "control_character":
-            raise Invalid("the path holds a control character", code="invalid_path") from error
         raise error.at(name).refusal() from error
 
 
-def _refuse_broken_path() -> None:
-    """Tell a U+FFFD that was sent from one that stands for bytes that are not UTF-8."""
-    try:
-        request.environ["PATH_INFO"].encode("latin-1").decode()
-    except UnicodeError as error:
-        raise Invalid("the path is not UTF-8", code="invalid_path") from error
+def _unless_known(response: Response) -> Response:
+    """Tag an answer with a hash of itself; 304 for a client that has just that."""
+    if response.status_code != 200:
+        return response
+    tag = blake2b(response.get_data(), digest_size=12).hexdigest()
+    response.set_etag(tag, weak=True)
+    if request.if_none_match.contains_weak(tag):
+        response.status_code = 304
+        response.set_data(b"")
+        del response.headers["Content-Type"], response.headers["Content-Length"]
+    return response
 
 
 def _json(value: Any, status: int, headers: dict[str, str] | None = None) -> Response:

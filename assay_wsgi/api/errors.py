@@ -21,6 +21,7 @@ from ..domain.errors import Conflict
 from ..domain.errors import Invalid
 from ..domain.errors import NotFound
 from ..domain.errors import Unavailable
+from . import paths
 from .context import request_id
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
     "invalid_path": (400, "The path is not text"),
     "non_finite_number": (400, "NaN and infinities are not JSON"),
     "number_too_long": (400, "A number is too long"),
+    "duplicate_key": (400, "A member is there twice"),
     "too_deep": (400, "The JSON is nested too deeply"),
     "method_not_allowed": (405, "Method not allowed"),
     "payload_too_large": (413, "Too large"),
@@ -41,8 +43,10 @@ CODES: dict[str, tuple[int, str]] = {
     "invalid": (422, "Invalid request"),
     "bad_command": (422, "Bad command"),
     "control_character": (422, "Control character"),
+    "forbidden_character": (422, "Forbidden character"),
     "idempotency_key_reused": (422, "Idempotency-Key reused for another request"),
     "invalid_attribute": (422, "Invalid search attribute"),
+    "invalid_cursor": (422, "Invalid cursor"),
     "invalid_filter": (422, "Invalid filter"),
     "invalid_id": (422, "Invalid id or name"),
     "invalid_idempotency_key": (422, "Invalid Idempotency-Key"),
@@ -51,22 +55,29 @@ CODES: dict[str, tuple[int, str]] = {
     "missing_field": (422, "Missing field"),
     "out_of_range": (422, "Out of range"),
     "too_many_items": (422, "Too many items"),
+    "too_many_pending": (422, "Too much is pending"),
     # the thing is not there
     "not_found": (404, "Not found"),
+    "namespace_not_found": (404, "No such namespace"),
     "unknown_route": (404, "No such route"),
     # assay 0.1.8 answers 404 to a cancel of a closed run, and its clients count on it
     "already_terminal": (404, "The run is closed already"),
     # the thing is there, in another state
     "conflict": (409, "Conflict"),
     "ambiguous_namespace": (409, "Several namespaces have a run of this id"),
+    "ambiguous_run": (409, "Several leases fit"),
     "lease_lost": (409, "The lease is lost"),
     "namespace_exists": (409, "The namespace exists"),
+    "namespace_not_empty": (409, "The namespace is not empty"),
+    "namespace_protected": (409, "The namespace cannot be deleted"),
     "nondeterminism": (409, "The history says otherwise"),
+    "session_unknown": (409, "The worker is not known"),
     "session_replaced": (409, "The worker has begun another session"),
     "stale_attempt": (409, "A later attempt has begun"),
     "unhandled_events": (409, "Events wait that the turn did not know"),
     "workflow_already_started": (409, "The workflow is started already"),
     "workflow_closed": (409, "The run is closed"),
+    "signal_limit": (429, "The run has had too many signals"),
     # not now
     "outcome_unknown": (503, "Nobody can tell whether it was applied"),
     "schema_mismatch": (503, "The database is of another build"),
@@ -124,7 +135,10 @@ def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
     code = _BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
     if isinstance(error, NoRoute):
-        text = f"not found: there is no {request.path[:200]}"
+        problem = paths.fault(request.path, request.environ["PATH_INFO"])
+        if problem is not None:
+            return _problem(*CODES["invalid_path"], "invalid_path", problem, {})
+        text = f"not found: there is no {paths.as_sent(request.path)[:200]}"
     else:
         text = error.description or error.name
     response = _problem(status, CODES[code][1] if status in _BY_STATUS else error.name, code, text, {})

@@ -41,7 +41,8 @@ MAX_EXCHANGES = 2**53
 _Id = partial(Checked, checks.identifier)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def names(value: Any) -> tuple[str, ...]:
+    """Check the names of types or activities that a worker takes."""
     return tuple([checks.identifier(one) for one in checks.items(value, MAX_TYPES)])
 
 
@@ -74,8 +75,8 @@ class WorkerBody(Body):
     """What a worker says of itself when it begins a session."""
 
     identity = _Id(required=True)
-    workflows = Checked(_names, load_default=None)
-    activities = Checked(_names, load_default=None)
+    workflows = Checked(names, load_default=None)
+    activities = Checked(names, load_default=None)
     sdk = _Id(load_default=None)
 
 

@@ -13,6 +13,7 @@ from marshmallow import RAISE
 from marshmallow import Schema
 from marshmallow import ValidationError
 from marshmallow import fields
+from werkzeug.datastructures import MultiDict
 
 from ..domain.errors import Invalid
 from . import checks
@@ -84,6 +85,13 @@ def query_integer(text: str, low: int = 0, high: int = checks.MAX_INTEGER) -> in
     return checks.integer(int(text), low, high)
 
 
+def query_boolean(text: str) -> bool:
+    """Read a truth value from a query."""
+    if text not in ("true", "false"):
+        raise BadValue("invalid_filter", "must be true or false")
+    return text == "true"
+
+
 def query_time(text: str) -> float:
     """Read seconds since the epoch from a query."""
     if _NUMBER.fullmatch(text) is None:
@@ -101,6 +109,15 @@ def query_attributes(text: str) -> dict[str, Any]:
         return checks.attributes(value)
     except BadValue as error:
         raise BadValue("invalid_filter", error.text, error.path) from error
+
+
+def single(args: MultiDict[str, str]) -> Mapping[str, str]:
+    """Give a query's parameters. Raises Invalid for one that is there twice: one of the two would be ignored."""
+    if len(args) != len(list(args.items(multi=True))):
+        names = [name for name, values in args.lists() if len(values) > 1]
+        details = [{"field": name, "issue": "repeated"} for name in names]
+        raise Invalid(f"{names[0][:200]}: is there more than once", code="invalid_filter", details=details)
+    return args
 
 
 def load(schema: Schema, given: Mapping[str, Any], *, pointers: bool = True) -> Any:

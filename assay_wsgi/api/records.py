@@ -76,6 +76,181 @@ class State(Schema):
     created_at = _time()
 
 
+class Value(Schema):
+    """One value of what a run last showed to queries."""
+
+    value = fields.Raw(allow_none=True)
+    event_seq = fields.Integer()
+    created_at = _time()
+
+
+class SignalledWithStart(RunStarted):
+    """Which run has the signal."""
+
+    started = fields.Boolean()
+    event_seq = fields.Integer()
+    repeated = fields.Boolean()  # only where true
+
+
+class ActivityRecord(Schema):
+    """An activity."""
+
+    id = fields.Integer()
+    workflow_id = fields.String()
+    run_id = fields.String()
+    namespace = fields.String()
+    seq = fields.Integer()
+    name = fields.String()
+    task_queue = fields.String()
+    input = fields.String(allow_none=True)  # JSON text
+    status = fields.String()
+    result = fields.String(allow_none=True)  # JSON text
+    error = fields.String(allow_none=True)
+    attempt = fields.Integer()
+    max_attempts = fields.Integer()
+    initial_interval_secs = fields.Float()
+    backoff_coefficient = fields.Float()
+    start_to_close_secs = fields.Float(allow_none=True)
+    heartbeat_timeout_secs = fields.Float(allow_none=True)
+    claimed_by = fields.String(allow_none=True)
+    scheduled_at = _time()
+    visible_at = _time()  # not handed out before
+    started_at = _time(allow_none=True)
+    completed_at = _time(allow_none=True)
+    last_heartbeat = _time(allow_none=True)
+    heartbeat_details = fields.Raw(allow_none=True)
+    last_failure = fields.Raw(allow_none=True)
+    cancel_requested = fields.Boolean()
+
+
+class PolledActivity(ActivityRecord):
+    """An activity that was leased; or `task`: null."""
+
+    task_token = fields.String()
+    lease_expires_at = _time(allow_none=True)
+    task = fields.Raw(allow_none=True)
+
+
+class PolledTurn(Schema):
+    """A workflow task that was leased, with the run's whole history; or null."""
+
+    workflow_id = fields.String()
+    run_id = fields.String()
+    namespace = fields.String()
+    workflow_type = fields.String()
+    task_queue = fields.String()
+    input = fields.Raw(allow_none=True)
+    history = fields.List(fields.Dict())
+    history_from = fields.Integer()
+    history_seq = fields.Integer()
+    attempt = fields.Integer()
+    task_token = fields.String()
+    lease_expires_at = _time()
+    cancel_requested = fields.Boolean()
+    continue_as_new_suggested = fields.Boolean()
+
+
+class Reported(Schema):
+    """A report was taken."""
+
+    ok = fields.Boolean()
+    repeated = fields.Boolean()  # only where true
+
+
+class TurnBeaten(Schema):
+    """A lease lasts longer."""
+
+    ok = fields.Boolean()
+    lease_expires_at = _time()
+    cancel_requested = fields.Boolean()
+
+
+class ActivityBeaten(Schema):
+    """An activity's heartbeat was taken."""
+
+    ok = fields.Boolean()
+    cancel_requested = fields.Boolean()
+
+
+class Registered(Schema):
+    """The id under which a worker polls."""
+
+    worker_id = fields.String()
+
+
+class Lives(Schema):
+    """A worker's heartbeat was taken."""
+
+    ok = fields.Boolean()
+    registered = fields.Boolean()  # false: this service does not know it
+
+
+class WorkerRecord(Schema):
+    """A worker."""
+
+    id = fields.String()
+    namespace = fields.String()
+    identity = fields.String()
+    task_queue = fields.String()
+    workflows = fields.String(allow_none=True)  # JSON text; null = any
+    activities = fields.String(allow_none=True)
+    max_concurrent_workflows = fields.Integer()
+    max_concurrent_activities = fields.Integer()
+    active_tasks = fields.Integer()
+    last_heartbeat = _time()
+    registered_at = _time()
+    sdk = fields.String(allow_none=True)
+
+
+class NamespaceRecord(Schema):
+    """A namespace."""
+
+    name = fields.String()
+    created_at = _time()
+
+
+class NamespaceStats(Schema):
+    """What a namespace holds."""
+
+    namespace = fields.String()
+    total_workflows = fields.Integer()
+    running = fields.Integer()
+    pending = fields.Integer()
+    completed = fields.Integer()
+    failed = fields.Integer()
+    cancelled = fields.Integer()
+    timed_out = fields.Integer()
+    schedules = fields.Integer()
+    workers = fields.Integer()
+
+
+class Deleted(Schema):
+    """A namespace is gone, or (`done` false) emptier than before."""
+
+    ok = fields.Boolean()
+    done = fields.Boolean()
+    deleted_workflows = fields.Integer()  # only with force
+
+
+class QueueStats(Schema):
+    """What waits and runs in a queue."""
+
+    queue = fields.String()
+    pending_activities = fields.Integer()
+    running_activities = fields.Integer()
+    waiting_workflow_tasks = fields.Integer()
+    leased_workflow_tasks = fields.Integer()
+    workers = fields.Integer()
+    oldest_ready_at = _time(allow_none=True)
+
+
+class Version(Schema):
+    """Which build answers."""
+
+    version = fields.String()
+    build_profile = fields.String()
+
+
 class Exchanged(Schema):
     """Outcomes of the work handed in, and new work."""
 

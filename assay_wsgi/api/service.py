@@ -25,6 +25,13 @@ def health() -> Any:
     return {"status": "ok", "service": "assay-workflow"}
 
 
+@api.get("/version")
+@operation(returns=records.Version, tagged=True)
+def version() -> Any:
+    """Say which build answers, in assay's own words."""
+    return {"version": engine().version, "build_profile": "release"}
+
+
 @root.get("/livez")
 @operation(returns=records.Health)
 def livez() -> Any:

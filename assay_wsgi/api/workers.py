@@ -1,27 +1,82 @@
-"""Workers: one request hands in finished work and takes new work."""
+"""Workers: register, live, and one request that hands in finished work and takes new work."""
 
 from __future__ import annotations
 
-import select
-import socket
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint
-from flask import request
 
+from ..domain.requests import MAIN
+from ..domain.requests import Registration
+from ..domain.requests import WorkerInfo
+from . import checks
 from . import records
 from .admission import retry_after_secs
+from .connections import client_gone
 from .context import admission
 from .context import engine
 from .contract import operation
 from .exchange import ExchangeBody
 from .exchange import HandedIn
+from .exchange import names
 from .exchange import put_back
 from .exchange import read_exchange
 from .exchange import with_wait
+from .fields import Body
+from .fields import Checked
+from .idempotency import idempotency
+from .references import Id
+from .references import PartQuery
 
 bp = Blueprint("assay_workers", __name__)
+
+
+class RegistrationBody(Body):
+    """What a worker that polls says of itself."""
+
+    identity = Id(required=True)
+    queue = Id(required=True)
+    namespace = Id(load_default=MAIN)
+    workflows = Checked(names, load_default=None)
+    activities = Checked(names, load_default=None)
+    max_concurrent_workflows = Checked(checks.integer, load_default=10)
+    max_concurrent_activities = Checked(checks.integer, load_default=10)
+
+
+class LivesBody(Body):
+    """Which worker."""
+
+    worker_id = Id(required=True)
+
+
+class WorkersQuery(PartQuery):
+    """Which workers, by id."""
+
+    namespace = Id(load_default=MAIN)
+
+
+@bp.post("/workers/register")
+@operation(body=RegistrationBody, returns=records.Registered)
+def register(body: dict[str, Any], raw: bytes) -> Any:
+    """Register a worker that will poll; it is told its id."""
+    key = idempotency(raw)
+    info = WorkerInfo(identity=body.pop("identity"), workflows=body.pop("workflows"), activities=body.pop("activities"))
+    with admission().waiting():
+        return engine().workers.register(Registration(info=info, **body), idempotency=key)
+
+
+@bp.post("/workers/heartbeat")
+@operation(body=LivesBody, returns=records.Lives)
+def heartbeat(body: dict[str, Any]) -> Any:
+    """Note that a worker lives."""
+    return engine().workers.heartbeat(body["worker_id"])
+
+
+@bp.get("/workers")
+@operation(query=WorkersQuery, returns=records.WorkerRecord, tagged=True)
+def list_workers(query: dict[str, Any]) -> Any:
+    """List the workers of a namespace that are not retired."""
+    return engine().workers.list(query["namespace"], limit=query["limit"], offset=query["offset"])
 
 
 @bp.post("/workers/<worker_id>/exchange")
@@ -43,7 +98,7 @@ def exchange(worker_id: str, body: dict[str, Any]) -> Any:
 def _carry_out(handed_in: HandedIn, wait_secs: float) -> dict[str, Any]:
     answer: dict[str, Any] = engine().workers.exchange(
         with_wait(handed_in.exchange, wait_secs),
-        client_gone=_client_gone(request.environ.get("gunicorn.socket")),
+        client_gone=client_gone(),
         waiting=admission().waiting,
     )
     if handed_in.refused_results:
@@ -51,26 +106,3 @@ def _carry_out(handed_in: HandedIn, wait_secs: float) -> dict[str, Any]:
     if handed_in.refused_heartbeats:
         answer["heartbeats"] = put_back(answer["heartbeats"], handed_in.refused_heartbeats)
     return answer
-
-
-def _client_gone(connection: socket.socket | None) -> Callable[[], bool] | None:
-    """Give what tells whether the client has closed; None where the server does not show its socket."""
-    if connection is None:
-        return None
-
-    def gone() -> bool:
-        poll = select.poll()
-        try:
-            poll.register(connection, select.POLLIN)
-            found = poll.poll(0)
-            if not found:
-                return False
-            if found[0][1] & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
-                return True
-            return connection.recv(1, socket.MSG_PEEK) == b""
-        except OSError:
-            return True
-        except ValueError:  # TLS sockets cannot peek, and a closed one has no descriptor
-            return connection.fileno() < 0
-
-    return gone

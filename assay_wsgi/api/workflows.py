@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint
-from flask import request
 
 from ..domain.errors import AssayError
 from ..domain.requests import MAIN
 from ..domain.requests import ListFilter
-from ..domain.requests import RunRef
+from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from . import checks
 from . import records
@@ -24,34 +21,26 @@ from .errors import refusal
 from .fields import Body
 from .fields import Checked
 from .fields import ListQuery
-from .fields import Query
 from .fields import load
 from .fields import query_attributes
 from .fields import query_integer
 from .fields import query_time
 from .idempotency import idempotency
+from .references import MAX_OFFSET
+from .references import MAX_PAGE
+from .references import Id
+from .references import InNamespace
+from .references import OneRun
+from .references import next_page
+from .references import run_ref
 
 MAX_BATCH = 1000
-MAX_PAGE = 1000
 MAX_CURSOR_CHARS = 1000
 STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT")
 ID_CONFLICT = ("fail", "use_existing", "terminate_existing")
 ID_REUSE = ("allow", "allow_failed_only", "reject")
 
 bp = Blueprint("assay_workflows", __name__)
-
-_Id = partial(Checked, checks.identifier)
-
-
-class OneRun(Query):
-    """Which run of an id, in which namespace."""
-
-    namespace = _Id(load_default=None)
-    run_id = _Id(checks.MAX_RUN_ID_CHARS, load_default=None)
-
-
-def _ref(workflow_id: str, query: dict[str, Any]) -> RunRef:
-    return RunRef(workflow_id=workflow_id, namespace=query["namespace"], run_id=query["run_id"])
 
 
 # ---------------------------------------------------------------------------------------------------- start
@@ -60,10 +49,10 @@ def _ref(workflow_id: str, query: dict[str, Any]) -> RunRef:
 class StartBody(Body):
     """A run to start."""
 
-    workflow_type = _Id(required=True)
-    workflow_id = _Id(load_default=None)
-    namespace = _Id(load_default=MAIN)
-    task_queue = _Id(load_default=MAIN)
+    workflow_type = Id(required=True)
+    workflow_id = Id(load_default=None)
+    namespace = Id(load_default=MAIN)
+    task_queue = Id(load_default=MAIN)
     input = Checked(checks.payload, load_default=None)
     search_attributes = Checked(checks.attributes, load_default=None)
     id_conflict = Checked(checks.choice, ID_CONFLICT, load_default="fail")
@@ -117,67 +106,97 @@ def _outcome(outcome: dict[str, Any] | AssayError) -> dict[str, Any]:
 class RunsQuery(ListQuery):
     """Which runs, newest first."""
 
-    namespace = _Id(load_default=MAIN)
+    namespace = Id(load_default=MAIN)
     status = Checked(checks.choice, STATUSES, "invalid_filter", load_default=None)
-    workflow_type = _Id(load_default=None, data_key="type")
+    workflow_type = Id(load_default=None, data_key="type")
     search_attrs = Checked(query_attributes, load_default=None)
-    claimed_by = _Id(load_default=None)
-    parent_id = _Id(load_default=None)
+    claimed_by = Id(load_default=None)
+    parent_id = Id(load_default=None)
     created_after = Checked(query_time, load_default=None)
     created_before = Checked(query_time, load_default=None)
     closed_after = Checked(query_time, load_default=None)
     closed_before = Checked(query_time, load_default=None)
     limit = Checked(query_integer, 1, MAX_PAGE, load_default=50)
-    offset = Checked(query_integer, 0, 2**62, load_default=0)
-    cursor = _Id(MAX_CURSOR_CHARS, load_default=None)
+    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0)
+    cursor = Id(MAX_CURSOR_CHARS, load_default=None)
 
 
 @bp.get("/workflows")
-@operation(query=RunsQuery, returns=records.RunRecord)
+@operation(query=RunsQuery, returns=records.RunRecord, tagged=True)
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first; the Link header names the next page."""
-    found, cursor = engine().workflows.list(ListFilter(**query))
-    if cursor is None:
-        return found
-    return Answer(found, 200, {"Link": f'<{_page_at(cursor)}>; rel="next"'})
+    return _page(*engine().workflows.list(ListFilter(**query)))
 
 
-def _page_at(cursor: str) -> str:
-    kept = [(name, value) for name, value in request.args.items() if name not in ("cursor", "offset")]
-    return f"{request.script_root}{request.path}?{urlencode([*kept, ('cursor', cursor)])}"
+def _page(found: Any, cursor: str | None) -> Any:
+    return found if cursor is None else Answer(found, 200, next_page(cursor=cursor, offset=None))
 
 
 @bp.get("/workflows/<workflow_id>")
-@operation(query=OneRun, returns=records.RunRecord)
+@operation(query=OneRun, returns=records.RunRecord, tagged=True)
 def describe(workflow_id: str, query: dict[str, Any]) -> Any:
     """Describe a run."""
-    return engine().workflows.describe(_ref(workflow_id, query))
+    return engine().workflows.describe(run_ref(workflow_id, query))
 
 
 class EventsQuery(ListQuery):
-    """Which part of a history."""
+    """Which part of a history; without limit and order, all after `after_seq`."""
 
-    namespace = _Id(load_default=None)
-    run_id = _Id(checks.MAX_RUN_ID_CHARS, load_default=None)
+    namespace = Id(load_default=None)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
     after_seq = Checked(query_integer, load_default=0)
+    before_seq = Checked(query_integer, load_default=checks.MAX_INTEGER)
     limit = Checked(query_integer, 1, MAX_PAGE, load_default=None)
     order = Checked(checks.choice, ("asc", "desc"), "invalid_filter", load_default="asc")
 
 
 @bp.get("/workflows/<workflow_id>/events")
-@operation(query=EventsQuery, returns=records.EventRecord)
+@operation(query=EventsQuery, returns=records.EventRecord, tagged=True)
 def events(workflow_id: str, query: dict[str, Any]) -> Any:
-    """Show a run's history."""
-    return engine().workflows.events(
-        _ref(workflow_id, query), after_seq=query["after_seq"], limit=query["limit"], order=query["order"]
+    """Show a run's history; of a part of it the Link header names the next one."""
+    ref, after, before = run_ref(workflow_id, query), query["after_seq"], query["before_seq"]
+    descending = query["order"] == "desc"
+    if query["limit"] is None:
+        found = engine().workflows.events(ref, after_seq=after, before_seq=before)
+        return found[::-1] if descending else found
+    found, more = engine().workflows.page_of_events(
+        ref, after_seq=after, before_seq=before, limit=query["limit"], descending=descending
     )
+    if not more:
+        return found
+    return Answer(found, 200, next_page(**{"before_seq" if descending else "after_seq": found[-1]["seq"]}))
+
+
+class ChildrenQuery(ListQuery):
+    """Which part of the children, newest first."""
+
+    namespace = Id(load_default=None)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE)
+    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0)
+    cursor = Id(MAX_CURSOR_CHARS, load_default=None)
+
+
+@bp.get("/workflows/<workflow_id>/children")
+@operation(query=ChildrenQuery, returns=records.RunRecord, tagged=True)
+def children(workflow_id: str, query: dict[str, Any]) -> Any:
+    """List a run's children, newest first; the Link header names the next page."""
+    part = ListFilter(limit=query["limit"], offset=query["offset"], cursor=query["cursor"])
+    return _page(*engine().workflows.children(run_ref(workflow_id, query), part))
 
 
 @bp.get("/workflows/<workflow_id>/state")
-@operation(query=OneRun, returns=records.State)
+@operation(query=OneRun, returns=records.State, tagged=True)
 def state(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show what the run last answered to queries."""
-    return engine().workflows.state(_ref(workflow_id, query))
+    return engine().workflows.state(run_ref(workflow_id, query))
+
+
+@bp.get("/workflows/<workflow_id>/state/<name>")
+@operation(query=OneRun, returns=records.Value, tagged=True)
+def state_value(workflow_id: str, name: str, query: dict[str, Any]) -> Any:
+    """Show what the run last answered to one query."""
+    return engine().workflows.state_value(run_ref(workflow_id, query), name)
 
 
 # ------------------------------------------------------------------------------------------------- act on it
@@ -187,7 +206,7 @@ class SignalBody(Body):
     """What comes with a signal."""
 
     payload = Checked(checks.payload, load_default=None)
-    signal_id = _Id(load_default=None)
+    signal_id = Id(load_default=None)
 
 
 class ReasonBody(Body):
@@ -203,8 +222,35 @@ def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, A
     key = idempotency(raw)
     with admission().waiting():
         return engine().workflows.signal(
-            _ref(workflow_id, query), name, body["payload"], signal_id=body["signal_id"], idempotency=key
+            run_ref(workflow_id, query), name, body["payload"], signal_id=body["signal_id"], idempotency=key
         )
+
+
+class SignalWithStartBody(Body):
+    """A signal, and the run to start where none is open."""
+
+    signal = Id(required=True)
+    payload = Checked(checks.payload, load_default=None)
+    signal_id = Id(load_default=None)
+    workflow_type = Id(required=True)
+    namespace = Id(load_default=None)
+    task_queue = Id(load_default=MAIN)
+    input = Checked(checks.payload, load_default=None)
+    search_attributes = Checked(checks.attributes, load_default=None)
+    id_reuse = Checked(checks.choice, ID_REUSE, load_default="allow")
+
+
+@bp.post("/workflows/<workflow_id>/signal-with-start")
+@operation(body=SignalWithStartBody, query=InNamespace, returns=records.SignalledWithStart, status=201)
+def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
+    """Signal the open run of an id, or start one with that signal: 201 where it was started, else 200."""
+    key = idempotency(raw)
+    sent = SentSignal(name=body.pop("signal"), payload=body.pop("payload"), signal_id=body.pop("signal_id"))
+    namespace = body.pop("namespace") or query["namespace"] or MAIN
+    request = StartRun(workflow_id=workflow_id, namespace=namespace, **body)
+    with admission().waiting():
+        answer = engine().workflows.signal_with_start(request, sent, idempotency=key)
+    return answer if answer["started"] else Answer(answer, 200)
 
 
 @bp.post("/workflows/<workflow_id>/cancel")
@@ -213,7 +259,7 @@ def cancel(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: b
     """Ask a run to end."""
     key = idempotency(raw)
     with admission().waiting():
-        return engine().workflows.cancel(_ref(workflow_id, query), reason=body["reason"], idempotency=key)
+        return engine().workflows.cancel(run_ref(workflow_id, query), reason=body["reason"], idempotency=key)
 
 
 @bp.post("/workflows/<workflow_id>/terminate")
@@ -222,4 +268,4 @@ def terminate(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw
     """End a run now."""
     key = idempotency(raw)
     with admission().waiting():
-        return engine().workflows.terminate(_ref(workflow_id, query), reason=body["reason"], idempotency=key)
+        return engine().workflows.terminate(run_ref(workflow_id, query), reason=body["reason"], idempotency=key)

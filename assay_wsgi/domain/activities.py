@@ -16,10 +16,13 @@ from typing import Any
 from ..jsontext import dumps
 from ..jsontext import embed
 from ..jsontext import loads
+from . import texts
 from .change import Change
 from .change import RunPen
 from .commands import ScheduleActivity
+from .errors import Invalid
 from .errors import LeaseLost
+from .errors import Nondeterminism
 from .errors import StaleAttempt
 from .errors import WorkflowClosed
 from .model import Activity
@@ -30,9 +33,12 @@ from .model import Task
 from .requests import ActivityFailure
 from .requests import ActivityReport
 from .requests import Heartbeat
+from .texts import told_error
 from .tokens import ActivityToken
 
 REPEATED = {"ok": True, "repeated": True}
+OPEN_AT_MOST = 2000  # activities of a run that have no outcome yet
+TOO_MANY = f"a run has at most {OPEN_AT_MOST} activities without an outcome: wait for some before you schedule more"
 _REPORTED = frozenset({ActivityStatus.COMPLETED, ActivityStatus.FAILED, ActivityStatus.PENDING})
 _CAP_FACTOR = 100.0  # the longest wait between attempts, in first waits, where none is given
 
@@ -78,6 +84,57 @@ def scheduled(command: ScheduleActivity, run: Run, activity_key: int, now: float
     )
 
 
+def schedule(pen: RunPen, command: ScheduleActivity, activity_key: int) -> Activity:
+    """Write a new activity and the event that tells of it."""
+    row = scheduled(command, pen.run, activity_key, pen.now)
+    pen.change.new_activities.append(row)
+    payload = {
+        "activity_id": row.activity_key, "activity_seq": row.seq, "name": row.name, "task_queue": row.task_queue,
+        "input": embed(row.input),
+    }  # fmt: skip
+    pen.event("ActivityScheduled", dumps(payload), ref_seq=row.seq)
+    return row
+
+
+def add(
+    run: Run, task: Task | None, command: ScheduleActivity, known: Activity | None, activity_key: int, now: float
+) -> tuple[Change, Activity]:
+    """Schedule an activity that no turn asked for; `known` = the one with this seq. Raises WorkflowClosed."""
+    if run.closed:
+        raise WorkflowClosed(
+            f"workflow {run.workflow_id} is {run.status}: it takes no activities",
+            run_id=run.run_id, run_status=run.status,
+        )  # fmt: skip
+    if known is not None:
+        refuse_other_name(known, command)
+        return Change(), known
+    change = Change()
+    pen = RunPen(change, run, task, now)
+    added = schedule(pen, command, activity_key)
+    pen.done()
+    return change, added
+
+
+def refuse_other_name(known: Activity, command: ScheduleActivity) -> None:
+    """Raise Nondeterminism where the history has another activity under this seq."""
+    if known.name != command.name:
+        raise Nondeterminism(
+            f"command {command.seq}: the history has activity {known.name!r}, the code now asks for {command.name!r}",
+            seq=command.seq,
+        )
+
+
+def refuse_too_many(count: int) -> None:
+    """Refuse so many open activities in one run. Raises Invalid."""
+    if count > OPEN_AT_MOST:
+        raise Invalid(TOO_MANY, code="too_many_pending")
+
+
+def may_be_too_many(run: Run, wanted: int) -> bool:
+    """Say whether the open activities must be counted: each has an event, so a short history cannot have many."""
+    return run.last_seq + wanted > OPEN_AT_MOST
+
+
 def deadline(activity: Activity, started_at: float, last_heartbeat: float | None) -> float | None:
     """Give the moment at which a running attempt has taken too long. The heartbeat counts from the claim."""
     limits = []
@@ -89,8 +146,8 @@ def deadline(activity: Activity, started_at: float, last_heartbeat: float | None
 
 
 def complete(
-    run: Run, task: Task | None, activity: Activity, token: ActivityToken, token_hash: str, result: str | None,
-    now: float,
+    run: Run, task: Task | None, activity: Activity, token: ActivityToken | None, token_hash: str | None,
+    result: str | None, now: float,
 ) -> Change:  # fmt: skip
     """Record the result. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
     if _repeats(activity, token_hash):
@@ -108,7 +165,7 @@ def complete(
 
 
 def fail(
-    run: Run, task: Task | None, activity: Activity, token: ActivityToken, token_hash: str,
+    run: Run, task: Task | None, activity: Activity, token: ActivityToken | None, token_hash: str | None,
     failure: ActivityFailure, now: float,
 ) -> Change:  # fmt: skip
     """Try again after the back-off, or fail for good. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
@@ -119,17 +176,20 @@ def fail(
 
 
 def report(
-    run: Run, task: Task | None, activity: Activity, token: ActivityToken, token_hash: str, told: ActivityReport,
-    now: float,
+    run: Run, task: Task | None, activity: Activity, token: ActivityToken | None, token_hash: str | None,
+    told: ActivityReport, now: float,
 ) -> Change:  # fmt: skip
-    """Take a worker's report, whichever it is. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
+    """Take a worker's report, whichever it is; without a token, on whatever attempt is running.
+
+    Raises WorkflowClosed, StaleAttempt, LeaseLost.
+    """
     if told.failure is not None:
         return fail(run, task, activity, token, token_hash, told.failure, now)
     return complete(run, task, activity, token, token_hash, told.result, now)
 
 
 def heartbeat(
-    run: Run, activity: Activity, token: ActivityToken, token_hash: str, beat: Heartbeat, now: float
+    run: Run, activity: Activity, token: ActivityToken | None, token_hash: str | None, beat: Heartbeat, now: float
 ) -> Change:
     """Move the heartbeat's deadline and keep the details. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
     _check_lease(run, activity, token, token_hash)
@@ -139,7 +199,15 @@ def heartbeat(
         heartbeat_details=activity.heartbeat_details if beat.details is None else beat.details,
         deadline_at=deadline(activity, activity.started_at or now, now),
     )
-    return Change(answer={"cancel_requested": activity.cancel_requested}, activities=[beaten])
+    return Change(answer={"cancel_requested": bool(activity.cancel_requested)}, activities=[beaten])
+
+
+def release(run: Run, activity: Activity, token: ActivityToken | None, token_hash: str | None, now: float) -> Change:
+    """Hand an attempt back that was not worked on, uncounted. Raises WorkflowClosed, StaleAttempt, LeaseLost."""
+    _check_lease(run, activity, token, token_hash)
+    change = give_back(run, activity, now)
+    change.answer = {"ok": True}
+    return change
 
 
 def expire(run: Run, task: Task | None, activity: Activity, now: float) -> Change:
@@ -186,21 +254,22 @@ def _attempt_failed(
 ) -> Change:
     change = Change(answer={"ok": True})
     pen = RunPen(change, run, task, now)
+    error = told_error(failure.error)
     change.attempts.append(
         Attempt(
             activity.activity_key,
             activity.attempt,
             run.run_key,
             activity.owner,
-            failure.error,
+            error["error"],
             failure.error_type,
             activity.started_at,
             pen.now,
         )
     )
-    told: dict[str, Any] = {"error": failure.error, "error_type": failure.error_type, "at": pen.now}
+    told: dict[str, Any] = {**error, "error_type": failure.error_type, "at": pen.now}
     if failure.trace is not None:
-        told["trace"] = failure.trace
+        told["trace"] = failure.trace[-texts.AT_MOST :]
     last_failure = dumps({**told, "attempt": activity.attempt})
     if _may_retry(activity, failure):
         change.activities.append(
@@ -221,13 +290,13 @@ def _attempt_failed(
     change.activities.append(
         activity._replace(
             status=ActivityStatus.FAILED.value,
-            error=failure.error,
+            error=error["error"],
             last_failure=last_failure,
             completed_at=pen.now,
             deadline_at=None,
         )
     )
-    extra: dict[str, Any] = {"error": failure.error, "final_attempt": activity.attempt}
+    extra: dict[str, Any] = {**error, "final_attempt": activity.attempt}
     if failure.error_type is not None:
         extra["error_type"] = failure.error_type
     if timeout_type is not None:
@@ -263,19 +332,26 @@ def _overdue(activity: Activity, now: float) -> str:
     return "heartbeat"
 
 
-def _repeats(activity: Activity, token_hash: str) -> bool:
+def _repeats(activity: Activity, token_hash: str | None) -> bool:
     """Whether this token's report was taken already. The token is kept until the next claim."""
-    return activity.token == token_hash and activity.status in _REPORTED
+    return token_hash is not None and activity.token == token_hash and activity.status in _REPORTED
 
 
-def _check_lease(run: Run, activity: Activity, token: ActivityToken, token_hash: str) -> None:
+def _check_lease(run: Run, activity: Activity, token: ActivityToken | None, token_hash: str | None) -> None:
+    """Refuse a report on an attempt that is not running, or by a token that is not its own.
+
+    A report without a token (assay's own workers) cannot be told from one of another attempt: it counts
+    while the activity is running, so each activity has one recorded outcome and no more is promised.
+    """
     if run.closed or activity.status == ActivityStatus.CANCELLED:
         raise WorkflowClosed(
             f"workflow {run.workflow_id} is {run.status}: the activity's outcome is not wanted any more",
             run_id=run.run_id, run_status=run.status,
         )  # fmt: skip
-    if activity.status == ActivityStatus.RUNNING and activity.token == token_hash:
+    if activity.status == ActivityStatus.RUNNING and token_hash in (None, activity.token):
         return
+    if token is None:
+        raise LeaseLost(f"activity {activity.activity_key} is {activity.status}: nobody is working on it")
     if token.attempt < activity.attempt:
         raise StaleAttempt(f"attempt {token.attempt} of activity {activity.activity_key} is over")
     raise LeaseLost(f"the lease on activity {activity.activity_key} was taken back")

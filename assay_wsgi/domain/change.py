@@ -34,7 +34,10 @@ class Change:
 
     answer: Any = None
     refusal: AssayError | None = None  # the answer, where a refusal writes
-    new_namespaces: list[str] = field(default_factory=list)
+    new_namespaces: list[str] = field(default_factory=list)  # made where they are not there
+    created_namespaces: list[str] = field(default_factory=list)  # refused where they are
+    dropped_namespaces: list[str] = field(default_factory=list)
+    dropped_runs: list[int] = field(default_factory=list)  # with everything below them
     workers: list[Worker] = field(default_factory=list)
     new_runs: list[Run] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)

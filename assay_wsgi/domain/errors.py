@@ -65,6 +65,12 @@ class WorkflowClosed(Conflict):
     code = "workflow_closed"
 
 
+class SignalLimit(Conflict):
+    """The run has had as many signals as one run may have."""
+
+    code = "signal_limit"
+
+
 class LeaseLost(Conflict):
     """The task token is malformed, unknown, foreign, or its lease was taken back."""
 
@@ -99,6 +105,24 @@ class NamespaceExists(Conflict):
     """A namespace of this name is there already."""
 
     code = "namespace_exists"
+
+
+class NamespaceNotEmpty(Conflict):
+    """The namespace has runs or schedules: deleting it would lose them."""
+
+    code = "namespace_not_empty"
+
+
+class NamespaceProtected(Conflict):
+    """`main` is always there."""
+
+    code = "namespace_protected"
+
+
+class AmbiguousRun(Conflict):
+    """Several leases fit: name one by its task_token."""
+
+    code = "ambiguous_run"
 
 
 class SessionReplaced(Conflict):

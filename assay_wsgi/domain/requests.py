@@ -40,6 +40,15 @@ class StartRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentSignal:
+    """A signal on its way to a run."""
+
+    name: str
+    payload: str | None = None
+    signal_id: str | None = None  # the sender's: a repeat of it is no second signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRef:
     """Which run is meant: the newest of an id, or one run."""
 
@@ -61,7 +70,7 @@ class TaskFailure:
 class TurnReport:
     """A worker's answer to a workflow task: commands, or why there are none."""
 
-    task_token: str
+    task_token: str | None  # None: a worker of the old way, known by its id; it closes a run whatever waits unread
     commands: tuple[Command, ...] = ()
     failure: TaskFailure | None = None
     refused: AssayError | None = None  # the commands could not be read: the task fails with this answer
@@ -82,7 +91,7 @@ class ActivityFailure:
 class ActivityReport:
     """A worker's answer to an activity task."""
 
-    task_token: str
+    task_token: str | None  # None: a worker of the old way
     result: str | None = None
     failure: ActivityFailure | None = None
 
@@ -91,7 +100,7 @@ class ActivityReport:
 class Heartbeat:
     """An activity is still at work."""
 
-    task_token: str
+    task_token: str | None  # None: a worker of the old way
     details: str | None = None  # JSON text
 
 
@@ -103,6 +112,37 @@ class WorkerInfo:
     workflows: tuple[str, ...] | None = None
     activities: tuple[str, ...] | None = None
     sdk: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A worker of the old way says what it can do; the engine names it."""
+
+    info: WorkerInfo
+    queue: str
+    namespace: str = MAIN
+    max_concurrent_workflows: int = 10  # told to people, never enforced
+    max_concurrent_activities: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """Ask for one task, the old way."""
+
+    queue: str
+    worker_id: str
+    namespace: str | None = None  # for a worker that never registered; None = wherever the queue has work
+    wait_secs: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRef:
+    """Which lease on a workflow task is meant: by its token, else by the worker that holds it."""
+
+    workflow_id: str
+    task_token: str | None = None
+    worker_id: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +170,7 @@ class ListFilter:
     """Which runs a list shows, newest first. None = any."""
 
     namespace: str = MAIN
+    parent_chain_key: int | None = None  # children of a run and of those that it continues
     status: str | None = None  # WAITING finds RUNNING runs that are parked on a signal
     workflow_type: str | None = None
     search_attrs: Mapping[str, Any] | None = None  # equality, all of them

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from ..jsontext import dumps
 from ..jsontext import loads
+from . import texts
 from .change import Change
 from .errors import AssayError
+from .errors import LeaseLost
+from .errors import WorkflowClosed
 from .model import Run
 from .model import Task
 from .requests import TaskFailure
@@ -17,7 +20,6 @@ from .requests import TaskFailure
 _FIRST_WAIT_SECS = 1.0
 _LONGEST_WAIT_SECS = 600.0
 _DOUBLINGS = 10  # 2**10 seconds are beyond the longest wait
-_TEXT_AT_MOST = 4096
 
 
 def failed(
@@ -32,8 +34,8 @@ def failed(
     wait = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2 ** min(task.attempt, _DOUBLINGS))
     before = loads(run.task_failure) if run.task_failure else None
     told = {
-        "cause": failure.cause, "message": failure.message[:_TEXT_AT_MOST],
-        "trace": failure.trace[-_TEXT_AT_MOST:] if failure.trace else None,
+        "cause": failure.cause, "message": failure.message[:texts.AT_MOST],
+        "trace": failure.trace[-texts.AT_MOST:] if failure.trace else None,
         "count": before["count"] + 1 if before else 1,
         "first_at": before["first_at"] if before else now, "last_at": now,
     }  # fmt: skip
@@ -42,6 +44,23 @@ def failed(
         noted = noted._replace(last_token=token_hash)
     again = _ready(task, now + wait)._replace(attempt=task.attempt + 1, closes_refused=0)
     return Change(answer={"ok": True}, refusal=refusal, runs=[noted], tasks=[again])
+
+
+def beat(run: Run, task: Task | None, token_hash: str, lease_secs: float, now: float) -> Change:
+    """Make the lease last `lease_secs` from now. Raises WorkflowClosed, LeaseLost."""
+    held = check_lease(run, task, token_hash)
+    until = max(held.deadline_at or now, now + lease_secs)
+    answer = {"ok": True, "lease_expires_at": until, "cancel_requested": run.cancel_requested_at is not None}
+    return Change(answer=answer, tasks=[held._replace(deadline_at=until)])
+
+
+def check_lease(run: Run, task: Task | None, token_hash: str) -> Task:
+    """Give the task that is leased by this token. Raises WorkflowClosed, LeaseLost."""
+    if run.closed:
+        raise WorkflowClosed(f"workflow {run.workflow_id} is {run.status}", run_id=run.run_id, run_status=run.status)
+    if task is None or task.token != token_hash or task.claimed_seq is None:
+        raise LeaseLost(f"the lease on a task of workflow {run.workflow_id} was taken back")
+    return task
 
 
 def expire(task: Task | None, now: float) -> Change:

@@ -31,10 +31,8 @@ from .commands import ScheduleActivity
 from .commands import UpsertSearchAttributes
 from .commands import WaitForSignal
 from .errors import BadCommand
-from .errors import LeaseLost
 from .errors import Nondeterminism
 from .errors import UnhandledEvents
-from .errors import WorkflowClosed
 from .model import Activity
 from .model import CloseReason
 from .model import Run
@@ -43,7 +41,9 @@ from .model import Status
 from .model import Task
 from .requests import TaskFailure
 from .requests import TurnReport
+from .tasks import check_lease
 from .tasks import failed
+from .texts import told_error
 
 CLOSES_REFUSED_AT_MOST = 3
 ATTRIBUTE_KEYS_AT_MOST = 100
@@ -58,6 +58,7 @@ class Recorded:
     side_effects: Mapping[int, str] = field(default_factory=dict)  # seq -> name
     upserts: frozenset[int] = frozenset()
     snapshot: str | None = None
+    open_activities: Callable[[], int] = int  # how many the run has
     unread: Callable[[], list[tuple[int, str]]] = list  # (seq, name) of the signals after history_seq
 
 
@@ -81,34 +82,34 @@ def take(
     """Apply a worker's report. Raises WorkflowClosed, LeaseLost."""
     if run.last_token == token_hash:
         return Change(answer=activities.REPEATED)
-    if run.closed:
-        raise WorkflowClosed(f"workflow {run.workflow_id} is {run.status}", run_id=run.run_id, run_status=run.status)
-    if task is None or task.token != token_hash or task.claimed_seq is None:
-        raise LeaseLost(f"the lease on a task of workflow {run.workflow_id} was taken back")
+    task = check_lease(run, task, token_hash)
     if report.refused is not None:
         return failed(run, task, TaskFailure(cause=report.refused.code, message=report.refused.message),
                       now, refusal=report.refused)  # fmt: skip
     if report.failure is not None:
         return failed(run, task, report.failure, now, token_hash=token_hash)
     try:
-        return _fold(run, task, report.commands, token_hash, recorded, new_key, now)
+        return _fold(run, task, report, token_hash, recorded, new_key, now)
     except (BadCommand, Nondeterminism) as refusal:
         return failed(run, task, TaskFailure(cause=refusal.code, message=refusal.message), now, refusal=refusal)
 
 
 def _fold(
-    run: Run, task: Task, commands: Sequence[Command], token_hash: str, recorded: Recorded,
+    run: Run, task: Task, report: TurnReport, token_hash: str, recorded: Recorded,
     new_key: Callable[[], int], now: float,
 ) -> Change:  # fmt: skip
+    commands = report.commands
     claimed_seq = task.claimed_seq or 0
     closing = _closing(commands)
-    if closing and run.signal_seq > claimed_seq and task.closes_refused < CLOSES_REFUSED_AT_MOST:
+    unread = closing and run.signal_seq > claimed_seq
+    if unread and report.task_token is not None and task.closes_refused < CLOSES_REFUSED_AT_MOST:
         return _redelivered(run, task, now)
+    _refuse_too_many(run, commands, recorded)
     change = Change(answer={"ok": True})
     turn = _Turn(RunPen(change, run, task, now), recorded, claimed_seq, new_key)
     pen = turn.pen
     pen.set(seen_seq=claimed_seq, last_token=token_hash, task_failure=None, waiting_for=None)
-    if closing and run.signal_seq > claimed_seq:
+    if unread:
         pen.event("SignalsUnhandled", dumps({"signals": [seq for seq, _ in recorded.unread()]}))
     for index, command in enumerate(commands):
         try:
@@ -156,28 +157,28 @@ def _closing(commands: Sequence[Command]) -> bool:
     return bool(closes)
 
 
+def _refuse_too_many(run: Run, commands: Sequence[Command], recorded: Recorded) -> None:
+    """Keep a run from having more activities open than anybody could look after. Raises BadCommand."""
+    wanted = [
+        index
+        for index, command in enumerate(commands)
+        if isinstance(command, ScheduleActivity) and command.seq not in recorded.activities
+    ]
+    if wanted and activities.may_be_too_many(run, len(wanted)):
+        room = activities.OPEN_AT_MOST - recorded.open_activities()
+        if room < len(wanted):
+            raise BadCommand(activities.TOO_MANY, code="too_many_pending", index=wanted[max(room, 0)])
+
+
 def _schedule_activity(turn: _Turn, command: ScheduleActivity) -> None:
     known = turn.recorded.activities.get(command.seq) or turn.scheduled.get(command.seq)
     if known is not None:
-        if known.name != command.name:
-            raise Nondeterminism(
-                f"command {command.seq}: the history has activity {known.name!r}, the code now asks for "
-                f"{command.name!r}",
-                seq=command.seq,
-            )  # fmt: skip
+        activities.refuse_other_name(known, command)
         if known.completed_at is None:  # what is over is nothing to wait for: the run would sleep for ever
             turn.waiting_for.append({"kind": "activity", "name": command.name, "since": known.scheduled_at})
         return
-    pen = turn.pen
-    row = activities.scheduled(command, pen.run, turn.new_key(), pen.now)
-    turn.scheduled[command.seq] = row
-    pen.change.new_activities.append(row)
-    payload = {
-        "activity_id": row.activity_key, "activity_seq": row.seq, "name": row.name, "task_queue": row.task_queue,
-        "input": embed(row.input),
-    }  # fmt: skip
-    pen.event("ActivityScheduled", dumps(payload), ref_seq=row.seq)
-    turn.waiting_for.append({"kind": "activity", "name": row.name, "since": pen.now})
+    row = turn.scheduled[command.seq] = activities.schedule(turn.pen, command, turn.new_key())
+    turn.waiting_for.append({"kind": "activity", "name": row.name, "since": turn.pen.now})
 
 
 def _wait_for_signal(turn: _Turn, command: WaitForSignal) -> None:
@@ -254,9 +255,8 @@ def _complete_workflow(turn: _Turn, command: CompleteWorkflow) -> None:
 
 
 def _fail_workflow(turn: _Turn, command: FailWorkflow) -> None:
-    turn.pen.close(
-        Status.FAILED, CloseReason.FAILED, "WorkflowFailed", dumps({"error": command.error}), error=command.error
-    )
+    told = told_error(command.error)
+    turn.pen.close(Status.FAILED, CloseReason.FAILED, "WorkflowFailed", dumps(told), error=told["error"])
 
 
 def _cancel_workflow(turn: _Turn, command: CancelWorkflow) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..jsontext import dumps
@@ -17,14 +18,17 @@ from .change import Change
 from .change import RunPen
 from .errors import AlreadyStarted
 from .errors import AlreadyTerminal
+from .errors import SignalLimit
 from .errors import WorkflowClosed
 from .model import CloseReason
 from .model import Run
 from .model import Signal
 from .model import Status
 from .model import Task
+from .requests import SentSignal
 from .requests import StartRun
 
+SIGNALS_AT_MOST = 10_000  # that one run takes
 UNSUCCESSFUL = frozenset({Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
 
 
@@ -32,11 +36,21 @@ def start(
     request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None, now: float
 ) -> Change:
     """Start a run under `workflow_id`, whose newest run is `newest`. Raises AlreadyStarted."""
+    if newest is not None and not newest.closed and request.id_conflict == "use_existing":
+        return Change(answer={**_identity(newest), "status": newest.status, "already_started": True})
     change = Change()
+    pen = _begin(change, request, workflow_id, run_key, newest, newest_task, now)
+    run = pen.done()
+    change.answer = {**_identity(run), "status": run.status}
+    return change
+
+
+def _begin(
+    change: Change, request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None,
+    now: float,
+) -> RunPen:  # fmt: skip
+    """Write a new run into `change` up to its first event. Raises AlreadyStarted."""
     if newest is not None:
-        if not newest.closed and request.id_conflict == "use_existing":
-            answer = {**_identity(newest), "status": newest.status, "already_started": True}
-            return Change(answer=answer)
         if not newest.closed and request.id_conflict == "terminate_existing":
             _terminate(change, newest, newest_task, f"replaced by a new run of {workflow_id}", None, now)
         elif not newest.closed or not _may_repeat(newest, request.id_reuse):
@@ -49,16 +63,17 @@ def start(
     pen = RunPen(change, run, None, now, fresh=True)
     pen.waking_event("WorkflowStarted", request.input)
     pen.notice("workflow_started", workflow_type=run.workflow_type)
-    pen.done()
     change.new_namespaces.append(run.namespace)
-    change.answer = {**_identity(run), "status": run.status}
-    return change
+    return pen
 
 
 def signal(
-    run: Run, task: Task | None, name: str, payload: str | None, signal_id: str | None, known: int | None, now: float
+    run: Run, task: Task | None, sent: SentSignal, known: int | None, now: float, received: Callable[[], int] = int
 ) -> Change:
-    """Add a signal to the history. `known` = seq of the event with this signal_id. Raises WorkflowClosed."""
+    """Add a signal to the history. `known` = seq of the event with this signal_id, `received` = how many came so far.
+
+    Raises WorkflowClosed, SignalLimit.
+    """
     if known is not None:
         return Change(answer={"ok": True, "run_id": run.run_id, "event_seq": known, "repeated": True})
     if run.closed:
@@ -68,18 +83,51 @@ def signal(
         )  # fmt: skip
     change = Change()
     pen = RunPen(change, run, task, now)
-    told: dict[str, Any] = {"signal": name, "payload": embed(payload)}
-    if signal_id is not None:
-        told["signal_id"] = signal_id
+    seq = _receive(pen, sent, received)
+    pen.done()
+    change.answer = {"ok": True, "run_id": run.run_id, "event_seq": seq}
+    return change
+
+
+def signal_with_start(
+    request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None,
+    sent: SentSignal, known: int | None, now: float, received: Callable[[], int] = int,
+) -> Change:  # fmt: skip
+    """Signal the open run of an id; where there is none, start one that has the signal from the beginning.
+
+    `known` = seq of the newest run's event with this signal_id, also when that run is closed: a repeat starts
+    nothing. Raises AlreadyStarted where `id_reuse` forbids another run, SignalLimit.
+    """
+    if newest is not None and known is not None:
+        answer = {**_identity(newest), "status": newest.status, "started": False, "event_seq": known, "repeated": True}
+        return Change(answer=answer)
+    change = Change()
+    if newest is not None and not newest.closed:
+        pen = RunPen(change, newest, newest_task, now)
+    else:
+        pen = _begin(change, request, workflow_id, run_key, newest, newest_task, now)
+    seq = _receive(pen, sent, received)
+    run = pen.done()
+    change.answer = {**_identity(run), "status": run.status, "started": pen.fresh, "event_seq": seq}
+    return change
+
+
+def _receive(pen: RunPen, sent: SentSignal, received: Callable[[], int]) -> int:
+    """Append a signal to the history. Returns its seq."""
+    run, name = pen.run, sent.name
+    # Each signal is an event, so a short history need not be counted.
+    if run.last_seq >= SIGNALS_AT_MOST and received() >= SIGNALS_AT_MOST:
+        raise SignalLimit(f"workflow {run.workflow_id} has had {SIGNALS_AT_MOST} signals: let it continue as new")
+    told: dict[str, Any] = {"signal": name, "payload": embed(sent.payload)}
+    if sent.signal_id is not None:
+        told["signal_id"] = sent.signal_id
     seq = pen.waking_event("SignalReceived", dumps(told))
     pen.set(signal_seq=seq, waiting_for=None)
     if run.awaited is not None:
         pen.set(awaited=_met(run.awaited, name, seq))
-    change.signals.append(Signal(run.run_key, seq, name, signal_id, pen.now))
+    pen.change.signals.append(Signal(run.run_key, seq, name, sent.signal_id, pen.now))
     pen.notice("signal_received", signal=name)
-    pen.done()
-    change.answer = {"ok": True, "run_id": run.run_id, "event_seq": seq}
-    return change
+    return seq
 
 
 def cancel(run: Run, task: Task | None, reason: str | None, now: float) -> Change:

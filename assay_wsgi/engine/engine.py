@@ -18,9 +18,12 @@ from ..settings import Settings
 from ..store.dialect import Wrap
 from ..store.store import Store
 from ..version import __version__
+from .activities import Activities
 from .committer import Committer
+from .handout import Handout
 from .namespaces import Namespaces
 from .namespaces import Queues
+from .tasks import Tasks
 from .upkeep import Upkeep
 from .wakeups import Wakeups
 from .workers import Workers
@@ -30,13 +33,18 @@ from .workflows import Workflows
 class Engine:
     """One engine on one database. Safe to use from many threads; not across a fork."""
 
+    version = __version__
+
     def __init__(self, store: Store) -> None:
         self.store = store
         self._draining = threading.Event()
         self._wakeups = Wakeups(store, at_each_look=self._write_beats)
         self.committer = Committer(store, on_commit=self._wakeups.committed)
-        self.workflows = Workflows(store, self.committer, __version__)
-        self.workers = Workers(store, self.committer, self._wakeups, self._draining)
+        self.workflows = Workflows(store, self.committer, self.version)
+        handout = Handout(store, self.committer, self._wakeups, self._draining)
+        self.workers = Workers(store, self.committer, self._wakeups, handout, self._draining)
+        self.tasks = Tasks(store, self.committer, self._wakeups, handout, self._draining)
+        self.activities = Activities(store, self.committer)
         self.namespaces = Namespaces(store, self.committer)
         self.queues = Queues(store)
         self.upkeep = Upkeep(store, self.committer, self._wakeups)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
+from ..domain.errors import IdempotencyKeyReused
+from ..domain.errors import NamespaceNotEmpty
+from ..domain.errors import NamespaceProtected
 from ..domain.errors import NotFound
+from ..domain.requests import MAIN
+from ..domain.requests import Idempotency
+from ..jsontext import loads
 from ..store import reads
 from ..store.store import Store
 from ..store.tables import Namespace as NamespaceTable
 from .committer import Committer
 from .operations import CreateNamespace
+from .operations import DeleteNamespace
+from .operations import DropRun
+from .operations import Keyed
+from .operations import TerminateRun
+
+PASS = 100  # runs
+EMPTYING_SECS = 10.0  # how long one call empties a namespace
 
 
 class Namespaces:
@@ -20,22 +34,23 @@ class Namespaces:
         self._store = store
         self._committer = committer
 
-    def create(self, name: str) -> dict[str, Any]:
-        """Make a namespace. Raises NamespaceExists."""
-        answer: dict[str, Any] = self._committer.do(CreateNamespace(name, self._exists(name)))
+    def create(self, name: str, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
+        """Make a namespace. Raises NamespaceExists, IdempotencyKeyReused."""
+        operation = Keyed.of(CreateNamespace(name), idempotency, self._store.settings)
+        answer: dict[str, Any] = self._committer.do(operation)
         return answer
 
-    def list(self) -> Sequence[dict[str, Any]]:
-        """Give all namespaces by name: name, created_at."""
-        query = NamespaceTable.select().order_by(NamespaceTable.name).dicts()
+    def list(self, *, limit: int = 1000, offset: int = 0) -> Sequence[dict[str, Any]]:
+        """Give the namespaces by name: name, created_at."""
+        query = NamespaceTable.select().order_by(NamespaceTable.name).limit(limit).offset(offset).dicts()
         with self._store.read() as db:
             return [dict(row) for row in query.execute(db.database)]
 
     def stats(self, name: str) -> dict[str, Any]:
         """Count a namespace's runs by status, its schedules and workers. Raises NotFound."""
-        if not self._exists(name):
-            raise NotFound(f"not found: namespace {name}", code="namespace_not_found")
         with self._store.read() as db:
+            if db.one("SELECT 1 FROM namespaces WHERE name = ?", (name,)) is None:
+                raise NotFound(f"not found: namespace {name}", code="namespace_not_found")
             by_status, schedules, workers = reads.namespace_counts(db, name)
         return {
             "namespace": name,
@@ -50,9 +65,66 @@ class Namespaces:
             "workers": workers,
         }
 
-    def _exists(self, name: str) -> bool:
+    def delete(self, name: str, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
+        """Remove a namespace that holds neither runs nor schedules.
+
+        Raises NotFound, NamespaceNotEmpty, NamespaceProtected, IdempotencyKeyReused.
+        """
+        self._refuse_main(name)
+        answer: dict[str, Any] = self._committer.do(Keyed.of(DeleteNamespace(name), idempotency, self._store.settings))
+        return answer
+
+    def delete_with_all(self, name: str, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
+        """Terminate and remove all runs of a namespace, in bounded units, then its schedules and itself.
+
+        Works for ten seconds at most; `done` says whether it came to the end, else call again. Raises as `delete`.
+        """
+        self._refuse_main(name)
+        before = self._answered(idempotency)
+        if before is not None:  # what has come into the namespace since is not what the caller meant
+            return before
+        until = time.monotonic() + EMPTYING_SECS
+        removed = 0
+        while True:
+            with self._store.read() as db:
+                runs = reads.runs_in(db, name, PASS)
+            if not runs:
+                try:
+                    operation = Keyed.of(DeleteNamespace(name, force=True), idempotency, self._store.settings)
+                    return {**self._committer.do(operation), "deleted_workflows": removed}
+                except NamespaceNotEmpty:  # somebody begins runs in it all the time
+                    if time.monotonic() > until:
+                        raise
+                    continue
+            if time.monotonic() > until:
+                return {"ok": True, "done": False, "deleted_workflows": removed}
+            removed += self._remove(name, runs)
+
+    def _remove(self, name: str, runs: Sequence[reads.RunInNamespace]) -> int:
+        """Terminate those that are open, then drop all. Returns how many were dropped."""
+        reason = f"namespace {name} is deleted"
+        self._committer.submit(
+            [TerminateRun(name, run.workflow_id, run.run_key, run.run_id, reason, None) for run in runs if run.open]
+        )
+        outcomes = self._committer.submit([DropRun(run.run_key) for run in runs])
+        return sum(outcome.error is None and bool(outcome.answer) for outcome in outcomes)
+
+    def _answered(self, idempotency: Idempotency | None) -> dict[str, Any] | None:
+        """Give the answer that this key has had already. Raises IdempotencyKeyReused."""
+        if idempotency is None:
+            return None
         with self._store.read() as db:
-            return db.one("SELECT 1 FROM namespaces WHERE name = ?", (name,)) is not None
+            found = reads.stored_answer(db, idempotency.scope, idempotency.key)
+        if found is None:
+            return None
+        if found[0] != idempotency.hash:
+            raise IdempotencyKeyReused("this Idempotency-Key was used for another request")
+        answer: dict[str, Any] = loads(found[1])
+        return answer
+
+    def _refuse_main(self, name: str) -> None:
+        if name == MAIN:
+            raise NamespaceProtected(f"namespace {MAIN} is always there: it cannot be deleted")
 
 
 class Queues:

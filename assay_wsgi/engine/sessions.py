@@ -14,6 +14,7 @@ from ..store import reads
 from ..store.store import Store
 
 _REMEMBERED_AT_MOST = 10_000
+Names = tuple[str, ...] | None
 
 
 class Session(NamedTuple):
@@ -21,8 +22,8 @@ class Session(NamedTuple):
 
     known: bool  # whether the worker is known at all
     current: bool  # whether this is its present session
-    workflows: tuple[str, ...] | None = None  # None = any type
-    activities: tuple[str, ...] | None = None
+    workflows: Names = None  # None = any type
+    activities: Names = None
 
 
 class Sessions:
@@ -43,9 +44,7 @@ class Sessions:
             found = reads.worker_session(db, exchange.namespace, exchange.worker_id)
         if found is None or found[0] != exchange.session:
             return Session(known=found is not None, current=False)
-        workflows, activities = _names(found[1]), _names(found[2])
-        if not workflows and not activities and workflows is not None and activities is not None:
-            workflows = activities = None  # both lists empty: it takes anything
+        workflows, activities = taken_names(found[1], found[2])
         session = Session(known=True, current=True, workflows=workflows, activities=activities)
         with self._lock:
             if len(self._seen) >= _REMEMBERED_AT_MOST:
@@ -66,5 +65,14 @@ def _key(exchange: Exchange) -> tuple[str, str]:
     return exchange.namespace, exchange.worker_id
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
+def taken_names(workflows: str | None, activities: str | None) -> tuple[Names, Names]:
+    """Give what a worker takes by the lists it registered (JSON arrays): None is any, () nothing.
+
+    A list that was not sent means any; an empty one means nothing, unless both are empty.
+    """
+    types, names = _names(workflows), _names(activities)
+    return (None, None) if types == () and names == () else (types, names)
+
+
+def _names(text: str | None) -> Names:
     return None if text is None else tuple(loads(text))

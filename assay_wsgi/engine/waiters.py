@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple
 
+ANY = ""  # as a Key's namespace: whichever
+
 
 class Key(NamedTuple):
     """What can be waited for."""
 
     kind: str  # workflow | activity | sidecar | notices
-    namespace: str
+    namespace: str  # or ANY
     queue: str
 
 

@@ -11,12 +11,14 @@ import logging
 import threading
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ..store import reads
 from ..store.store import Store
 from ..store.unit import Left
 from .hints import Hint
 from .hints import Hints
+from .waiters import ANY
 from .waiters import Key
 from .waiters import Waiters
 
@@ -68,7 +70,7 @@ class Wakeups:
         self.start()
         told = []
         for (kind, namespace, queue), count in left.ready.items():
-            woken = self.waiters.wake(Key(kind, namespace, queue), count)
+            woken = self._wake(kind, namespace, queue, count)
             if woken < count:
                 told.append((kind, namespace, queue, count - woken))
         if left.soonest_deadline is not None and left.soonest_deadline < self._store.now_here() + LOOK_EVERY_SECS:
@@ -83,7 +85,14 @@ class Wakeups:
 
     def _heard(self, hints: Iterable[Hint]) -> None:
         for kind, namespace, queue, count in hints:
-            self.waiters.wake(Key(kind, namespace, queue), count)
+            self._wake(kind, namespace, queue, count)
+
+    def _wake(self, kind: str, namespace: str, queue: str, count: int) -> int:
+        """Wake those who wait for this queue, then those who wait for it in any namespace."""
+        woken = self.waiters.wake(Key(kind, namespace, queue), count)
+        if woken < count and namespace != ANY:
+            woken += self.waiters.wake(Key(kind, ANY, queue), count - woken)
+        return woken
 
     def _watch(self) -> None:
         pause = LOOK_EVERY_SECS
@@ -107,11 +116,18 @@ class Wakeups:
         with self._store.read() as db:
             for kind in ("workflow", "activity"):
                 queues = {(key.namespace, key.queue) for key in keys if key.kind == kind}
+                if any(namespace == ANY for namespace, _ in queues):
+                    queues = _in_all(queues, reads.namespaces(db))
                 if not queues:
                     continue
                 for (namespace, queue), moment in reads.next_ready(db, kind, queues).items():
                     if moment <= now:
-                        self.waiters.wake(Key(kind, namespace, queue), _MANY)
+                        self._wake(kind, namespace, queue, _MANY)
                     else:
                         soonest = min(soonest, moment)
         return max(soonest - now, 0.001)
+
+
+def _in_all(queues: Iterable[tuple[str, str]], namespaces: Sequence[str]) -> set[tuple[str, str]]:
+    """Write each queue that is waited for in any namespace as that queue in each of them."""
+    return {(name, queue) for namespace, queue in queues for name in (namespaces if namespace == ANY else (namespace,))}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import secrets
 import threading
-import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from functools import partial
@@ -14,39 +14,47 @@ from typing import Any
 from ..domain.errors import AssayError
 from ..domain.errors import SessionReplaced
 from ..domain.requests import Exchange
-from ..jsontext import embed
+from ..domain.requests import Idempotency
+from ..domain.requests import Registration
 from ..store import reads
-from ..store.claims import ClaimedActivity
 from ..store.claims import ClaimedRun
 from ..store.claims import Taker
 from ..store.store import Store
 from ..store.tables import Worker as WorkerTable
 from ..store.unit import Outcome
 from .committer import Committer
+from .handout import Handout
+from .handout import SlotsWish
+from .handout import Waiting
 from .operations import BeatActivity
 from .operations import BeginSession
 from .operations import GiveBackActivity
 from .operations import GiveBackTask
+from .operations import Keyed
 from .operations import Operation
 from .operations import ReportActivity
 from .operations import TakeTurn
+from .records import activity_task
+from .records import worker_record
+from .records import workflow_task
 from .sessions import Session
 from .sessions import Sessions
-from .waiters import Key
+from .tasks import NOT_WANTED
 from .wakeups import Wakeups
 
 SLOTS_AT_MOST = 200
-_NOT_WANTED = frozenset({"workflow_closed", "lease_lost", "stale_attempt"})  # whoever beats may stop working
-Waiting = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 class Workers:
     """Workers and what they exchange with the engine."""
 
-    def __init__(self, store: Store, committer: Committer, wakeups: Wakeups, draining: threading.Event) -> None:
+    def __init__(
+        self, store: Store, committer: Committer, wakeups: Wakeups, handout: Handout, draining: threading.Event
+    ) -> None:
         self._store = store
         self._committer = committer
         self._wakeups = wakeups
+        self._handout = handout
         self._draining = draining
         self._sessions = Sessions(store)
 
@@ -78,20 +86,40 @@ class Workers:
             with waiting():
                 outcomes = self._committer.submit(operations, taker if tries else None)
         if taker is not None:
-            self._take(exchange, taker, client_gone, waiting, tried=tries)
+            self._handout.take(SlotsWish(taker), exchange.wait_secs, client_gone, waiting, taker if tries else None)
         return self._answer(exchange, session, taker, outcomes, refusals)
 
-    def list(self, namespace: str) -> Sequence[dict[str, Any]]:
+    def register(self, wanted: Registration, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
+        """Register a worker of the old way. Answers the worker_id that it is to use from now on."""
+        slots = (wanted.max_concurrent_workflows, wanted.max_concurrent_activities)
+        worker_id = f"w-{secrets.token_hex(8)}"
+        registering = BeginSession(wanted.namespace, worker_id, wanted.queue, None, wanted.info, slots)
+        answer: dict[str, Any] = self._committer.do(Keyed.of(registering, idempotency, self._store.settings))
+        return {"worker_id": answer["worker_id"]}
+
+    def heartbeat(self, worker_id: str) -> dict[str, Any]:
+        """Note that a worker lives; one that was retired is revived. Answers whether it is registered at all."""
+        self._wakeups.start()
+        with self._store.read() as db:
+            found = reads.registrations(db, worker_id)
+        for one in found:
+            self._store.liveness.worker_seen(one.namespace, worker_id, revive=one.retired)
+        return {"ok": True, "registered": bool(found)}
+
+    def list(self, namespace: str, *, limit: int = 1000, offset: int = 0) -> Sequence[dict[str, Any]]:
         """Give the workers of a namespace that are not retired, by id."""
         table = WorkerTable
         query = (
             table.select()
             .where((table.namespace == namespace) & table.retired_at.is_null())
             .order_by(table.worker_id)
+            .limit(limit)
+            .offset(offset)
             .dicts()
         )
         with self._store.read() as db:
-            return [_worker_record(row) for row in query.execute(db.database)]
+            active = reads.active_tasks(db, namespace)
+            return [worker_record(row, active.get(row["worker_id"], 0)) for row in query.execute(db.database)]
 
     # ------------------------------------------------------------------------------------- sessions
 
@@ -108,7 +136,7 @@ class Workers:
                 (exchange.workflow_slots, exchange.activity_slots),
             )
         )
-        if not begun:
+        if not begun["new"]:
             return
         with self._store.read() as db:
             held = [
@@ -142,56 +170,6 @@ class Workers:
             self._store.settings.workflow_lease_secs,
         )  # fmt: skip
 
-    def _take(
-        self, exchange: Exchange, taker: Taker, client_gone: Callable[[], bool] | None, waiting: Waiting, *,
-        tried: bool,
-    ) -> None:  # fmt: skip
-        """Claim; where there is nothing, wait and claim again until there is, or time is up."""
-        until = time.monotonic() + exchange.wait_secs
-        if not tried and self._is_ready(taker) and not (client_gone is not None and client_gone()):
-            with waiting():
-                self._committer.submit((), taker)
-        if _served(taker) or exchange.wait_secs <= 0:
-            return
-        keys = [
-            Key(kind, taker.namespace, taker.queue)
-            for kind, slots in (("workflow", taker.workflow_slots), ("activity", taker.activity_slots))
-            if slots
-        ]
-        with self._wakeups.waiters.wait_for(keys) as waiter:
-            while not self._draining.is_set():
-                if taker.held or self._is_ready(taker):
-                    if client_gone is not None and client_gone():
-                        waiter.pass_on()
-                        return
-                    with waiting():
-                        self._committer.submit((), taker)
-                    if taker.replaced:
-                        waiter.pass_on()
-                    if _served(taker):
-                        return
-                else:
-                    waiter.pass_on()
-                left = until - time.monotonic()
-                if left <= 0:
-                    return
-                with waiting():
-                    woken = waiter.wait(min(left, 0.05) if taker.held else left)
-                if not woken and time.monotonic() >= until:
-                    return
-
-    def _is_ready(self, taker: Taker) -> bool:
-        asked = (
-            ("workflow", taker.workflow_slots, taker.workflow_types),
-            ("activity", taker.activity_slots, taker.activity_names),
-        )
-        now = self._store.now()
-        with self._store.read() as db:
-            return any(
-                slots and names != () and reads.is_ready(db, kind, taker.namespace, taker.queue, names, now)
-                for kind, slots, names in asked
-            )
-
     # -------------------------------------------------------------------------------------- answering
 
     def _answer(
@@ -213,7 +191,7 @@ class Workers:
             for place, token in enumerate(tokens)
         ]
         for beat in said[len(tokens) - len(exchange.heartbeats) :]:
-            beat.setdefault("cancel_requested", beat.get("code") in _NOT_WANTED)
+            beat.setdefault("cancel_requested", beat.get("code") in NOT_WANTED)
         results = len(exchange.workflow_results) + len(exchange.activity_results)
         answer: dict[str, Any] = {
             "results": said[:results],
@@ -228,7 +206,7 @@ class Workers:
             answer.update(_not_current(session).told())
         if taker is not None:
             answer["workflow_tasks"] = self._workflow_tasks(exchange, taker.workflows)
-            answer["activity_tasks"] = [_activity_task(claimed) for claimed in taker.activities]
+            answer["activity_tasks"] = [activity_task(claimed) for claimed in taker.activities]
         return answer
 
     def _workflow_tasks(self, exchange: Exchange, claimed: Sequence[ClaimedRun]) -> builtins.list[dict[str, Any]]:
@@ -242,7 +220,7 @@ class Workers:
         with self._store.read() as db:
             histories = reads.histories(db, wanted)
         return [
-            _workflow_task(lease, after, histories[run_key])
+            workflow_task(lease, after, histories[run_key])
             for lease, (run_key, after, _) in zip(claimed, wanted, strict=True)
         ]
 
@@ -278,74 +256,9 @@ def _give_back(runs: Sequence[reads.LeaseRow], attempts: Sequence[reads.LeaseRow
     ]
 
 
-def _served(taker: Taker) -> bool:
-    return bool(taker.workflows or taker.activities or taker.replaced)
-
-
-def _said(token: str, outcome: Outcome) -> dict[str, Any]:
+def _said(token: str | None, outcome: Outcome) -> dict[str, Any]:
     if outcome.error is None:
         return {"task_token": token, **outcome.answer}
     if isinstance(outcome.error, AssayError):
         return {"task_token": token, **outcome.error.told()}
     return {"task_token": token, "error": "internal error", "code": "internal"}
-
-
-def _workflow_task(
-    lease: ClaimedRun, after: int, history: Sequence[tuple[int, str, str | None, float]]
-) -> dict[str, Any]:
-    task = lease.task
-    return {
-        "task_token": lease.token,
-        "workflow_id": lease.workflow_id,
-        "run_id": lease.run_id,
-        "namespace": task.namespace,
-        "workflow_type": task.workflow_type,
-        "task_queue": task.task_queue,
-        "input": embed(lease.input),
-        "history": [
-            {"seq": seq, "event_type": event_type, "payload": embed(payload), "timestamp": timestamp}
-            for seq, event_type, payload, timestamp in history
-        ],
-        "history_from": after,
-        "history_seq": task.claimed_seq,
-        "attempt": task.attempt + 1,
-        "lease_expires_at": task.deadline_at,
-        "cancel_requested": lease.cancel_requested,
-    }
-
-
-def _activity_task(claimed: ClaimedActivity) -> dict[str, Any]:
-    activity = claimed.activity
-    return {
-        "task_token": claimed.token,
-        "id": activity.activity_key,
-        "workflow_id": claimed.workflow_id,
-        "run_id": claimed.run_id,
-        "seq": activity.seq,
-        "namespace": activity.namespace,
-        "name": activity.name,
-        "task_queue": activity.task_queue,
-        "input": embed(activity.input),
-        "attempt": activity.attempt,
-        "max_attempts": activity.max_attempts,
-        "lease_expires_at": activity.deadline_at,
-        "start_to_close_secs": activity.start_to_close_secs,
-        "heartbeat_timeout_secs": activity.heartbeat_timeout_secs,
-        "heartbeat_details": embed(activity.heartbeat_details),
-        "scheduled_at": activity.scheduled_at,
-    }
-
-
-def _worker_record(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": row["worker_id"],
-        "namespace": row["namespace"],
-        "identity": row["identity"],
-        "task_queue": row["task_queue"],
-        "workflows": row["workflows"],
-        "activities": row["activities"],
-        "max_concurrent_workflows": row["max_concurrent_workflows"],
-        "max_concurrent_activities": row["max_concurrent_activities"],
-        "last_heartbeat": row["last_seen"],
-        "registered_at": row["registered_at"],
-    }

@@ -70,6 +70,9 @@ class Dialect(Protocol):
     def share_lock(self) -> str:
         """Write the clause that keeps a read row from being changed until the commit, or passes over it."""
 
+    def delete_lock(self, *, wait: bool) -> str:
+        """Write the clause that locks a row against all that keep it, before it is deleted."""
+
     def keep_lock(self) -> str:
         """Write the clause that keeps a read row from being deleted until the commit."""
 

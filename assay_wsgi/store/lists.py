@@ -17,6 +17,7 @@ from ..jsontext import dumps
 from ..jsontext import loads
 from .connection import Connection
 from .mapping import RUNS
+from .pages import filled
 from .reads import CLAIMED_BY
 from .reads import PARENT_ID
 from .reads import SeenRun
@@ -31,17 +32,25 @@ def workflows(db: Connection, wanted: ListFilter) -> tuple[list[SeenRun], str | 
     query = w.select(*columns, peewee.SQL(CLAIMED_BY), peewee.SQL(PARENT_ID)).where(w.namespace == wanted.namespace)
     for condition in _conditions(db, w, wanted):
         query = query.where(condition)
-    if wanted.cursor is not None:
-        created_at, run_key = _read_cursor(wanted.cursor)
-        query = query.where(peewee.Tuple(w.created_at, w.run_key) < peewee.Tuple(created_at, run_key))
-    query = query.order_by(w.created_at.desc(), w.run_key.desc()).limit(wanted.limit + 1)
-    if wanted.offset:
-        query = query.offset(wanted.offset)
-    rows = [SeenRun(Run._make(row[:-2]), row[-2], row[-1]) for row in query.tuples().execute(db.database)]
-    if len(rows) <= wanted.limit:
-        return rows, None
-    last = rows[wanted.limit - 1].run
-    return rows[: wanted.limit], _cursor(last.created_at, last.run_key)
+    query = query.order_by(w.created_at.desc(), w.run_key.desc())
+    start = None if wanted.cursor is None else _read_cursor(wanted.cursor)
+
+    def fetch(last: SeenRun | None, count: int) -> list[SeenRun]:
+        after = start if last is None else (last.run.created_at, last.run.run_key)
+        piece = query.limit(count)
+        if after is not None:
+            piece = piece.where(peewee.Tuple(w.created_at, w.run_key) < peewee.Tuple(*after))
+        if last is None and wanted.offset:
+            piece = piece.offset(wanted.offset)
+        return [SeenRun(Run._make(row[:-2]), row[-2], row[-1]) for row in piece.tuples().execute(db.database)]
+
+    rows, more = filled(fetch, _size, wanted.limit)
+    return rows, _cursor(rows[-1].run.created_at, rows[-1].run.run_key) if more else None
+
+
+def _size(seen: SeenRun) -> int:
+    run = seen.run
+    return sum(len(text) for text in (run.input, run.result, run.search_attributes) if text is not None)
 
 
 def _conditions(db: Connection, w: Any, wanted: ListFilter) -> list[Any]:
@@ -61,6 +70,8 @@ def _conditions(db: Connection, w: Any, wanted: ListFilter) -> list[Any]:
             (Workflow.namespace == wanted.namespace) & (Workflow.workflow_id == wanted.parent_id)
         )
         found.append(w.parent_key.in_(parents))
+    if wanted.parent_chain_key is not None:
+        found.append(w.parent_chain_key == wanted.parent_chain_key)
     if wanted.created_after is not None:
         found.append(w.created_at > wanted.created_after)
     if wanted.created_before is not None:

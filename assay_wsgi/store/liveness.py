@@ -73,10 +73,10 @@ class Liveness:
         self._due = Beats()
         self._written: dict[tuple[str, ...], float] = {}
 
-    def worker_seen(self, namespace: str, worker_id: str) -> None:
-        """Note that a worker was heard of."""
+    def worker_seen(self, namespace: str, worker_id: str, *, revive: bool = False) -> None:
+        """Note that a worker was heard of; one that must be revived is written at the next chance."""
         with self._lock:
-            if self._is_due(("worker", namespace, worker_id)):
+            if self._is_due(("worker", namespace, worker_id)) or revive:
                 self._due.workers.add((namespace, worker_id))
 
     def queue_polled(self, namespace: str, queue: str) -> None:

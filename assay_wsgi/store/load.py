@@ -21,6 +21,7 @@ from .mapping import TASKS
 from .mapping import WORKERS
 from .needs import BeginAgain
 from .needs import Needs
+from .rows import Contents
 from .rows import Named
 from .rows import Rows
 
@@ -35,6 +36,8 @@ _NAME = (("namespace", "text"), ("workflow_id", "text"))
 
 def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> None:
     """Turn names into keys, lock the runs, load them with their tasks; look again where a name moved on."""
+    if needs.emptied:
+        _lock_namespaces(db, needs.emptied, rows, wait=wait)
     _find_names(db, needs.names, rows)
     _find_activities(db, needs.activities, rows)
     wanted = set(needs.runs)
@@ -81,6 +84,50 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
         _load_answers(db, needs.answers, rows)
     if needs.workers:
         _load_workers(db, needs.workers, rows)
+    if needs.namespaces:
+        there = _there(db, needs.namespaces)
+        rows.namespaces.update({name: name in there for name in needs.namespaces})
+    if needs.emptied:
+        _load_contents(db, needs.emptied, rows)
+    if needs.open_activities:
+        open_ones = "workflow_activities WHERE status IN ('PENDING', 'RUNNING') AND"
+        rows.open_activity_counts.update(_counts(db, open_ones, needs.open_activities))
+    if needs.signal_counts:
+        rows.signal_counts.update(_counts(db, "workflow_signals WHERE", needs.signal_counts))
+
+
+def _lock_namespaces(db: Connection, names: set[str], rows: Rows, *, wait: bool) -> None:
+    """Lock namespaces that are to go: nobody begins anything in them before the commit."""
+    rows.emptied.update(dict.fromkeys(names))
+    lock = db.dialect.delete_lock(wait=wait)
+    if not lock:
+        return
+    of_these = f"namespaces WHERE {db.dialect.in_list('name')}"
+    parameter = (db.dialect.list_of(sorted(names)),)
+    locked = {name for (name,) in db.rows(f"SELECT name FROM {of_these} ORDER BY name {lock}", parameter)}
+    rows.held_namespaces.update(_there(db, names) - locked)
+
+
+def _there(db: Connection, names: set[str]) -> set[str]:
+    found = db.rows(
+        f"SELECT name FROM namespaces WHERE {db.dialect.in_list('name')}", (db.dialect.list_of(sorted(names)),)
+    )
+    return {name for (name,) in found}
+
+
+def _load_contents(db: Connection, names: set[str], rows: Rows) -> None:
+    sql = (
+        "SELECT n.name, EXISTS (SELECT 1 FROM workflows w WHERE w.namespace = n.name), "
+        "EXISTS (SELECT 1 FROM workflow_schedules s WHERE s.namespace = n.name) "
+        f"FROM namespaces n WHERE {db.dialect.in_list('n.name')}"
+    )
+    for name, runs, schedules in db.rows(sql, (db.dialect.list_of(sorted(names)),)):
+        rows.emptied[name] = Contents(runs=bool(runs), schedules=bool(schedules))
+
+
+def _counts(db: Connection, source: str, run_keys: set[int]) -> dict[int, int]:
+    sql = f"SELECT run_key, COUNT(*) FROM {source} {db.dialect.in_list('run_key')} GROUP BY run_key"
+    return {**dict.fromkeys(run_keys, 0), **dict(db.rows(sql, (db.dialect.list_of(sorted(run_keys)),)))}
 
 
 def _find_names(db: Connection, names: Iterable[tuple[str, str]], rows: Rows) -> None:

@@ -26,6 +26,10 @@ class Needs:
     unread: set[tuple[int, int]] = field(default_factory=set)  # (run_key, after seq): signals
     answers: set[tuple[str, str]] = field(default_factory=set)  # (scope, key) of Idempotency-Keys
     workers: set[tuple[str, str]] = field(default_factory=set)  # (namespace, worker_id)
+    namespaces: set[str] = field(default_factory=set)  # whether they are there
+    emptied: set[str] = field(default_factory=set)  # namespaces to lock, and whether they hold anything
+    open_activities: set[int] = field(default_factory=set)  # run_key: how many have no outcome
+    signal_counts: set[int] = field(default_factory=set)  # run_key
 
     def add(self, other: Needs) -> None:
         """Take in what another needs."""

@@ -101,6 +101,9 @@ class Postgres:
     def share_lock(self) -> str:
         return "FOR SHARE SKIP LOCKED"
 
+    def delete_lock(self, *, wait: bool) -> str:
+        return "FOR UPDATE" if wait else "FOR UPDATE SKIP LOCKED"
+
     def keep_lock(self) -> str:
         return "FOR KEY SHARE"
 

@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
+from typing import Union
 
+from ..domain.model import Activity
 from ..domain.model import Run
 from .connection import Connection
+from .mapping import ACTIVITIES
 from .mapping import RUNS
+from .pages import filled
 
+MAX_SEQ = 2**31 - 1
 CLAIMED_BY = "(SELECT t.owner FROM workflow_tasks t WHERE t.run_key = w.run_key)"
 PARENT_ID = "(SELECT p.workflow_id FROM workflows p WHERE p.run_key = w.parent_key)"
 
@@ -43,6 +48,11 @@ def namespaces_of(db: Connection, workflow_id: str) -> list[str]:
     return [name for (name,) in found]
 
 
+def namespaces(db: Connection) -> list[str]:
+    """Give all namespaces."""
+    return [name for (name,) in db.rows("SELECT name FROM namespaces ORDER BY name")]
+
+
 def newest_run(db: Connection, namespace: str, workflow_id: str) -> SeenRun | None:
     """Give the newest run of an id."""
     return _seen(
@@ -64,16 +74,35 @@ def _seen(row: Sequence[Any] | None) -> SeenRun | None:
     return None if row is None else SeenRun(Run._make(row[:-2]), row[-2], row[-1])
 
 
-def events(
-    db: Connection, run_key: int, *, after_seq: int, limit: int | None, descending: bool
-) -> list[tuple[int, str, str | None, float]]:
-    """Give (seq, event_type, payload, timestamp) of a run's history."""
-    order = "DESC" if descending else "ASC"
-    bound = "" if limit is None else " LIMIT ?"
-    found: list[tuple[int, str, str | None, float]] = db.rows(
-        "SELECT seq, event_type, payload, timestamp FROM workflow_events WHERE run_key = ? AND seq > ? "
-        f"ORDER BY seq {order}{bound}",
-        (run_key, after_seq) if limit is None else (run_key, after_seq, limit),
+SeenEvent = tuple[int, str, Union[str, None], float]  # seq, event_type, payload, timestamp
+
+
+def events(db: Connection, run_key: int, *, after_seq: int = 0, before_seq: int = MAX_SEQ) -> list[SeenEvent]:
+    """Give a run's history, or a part of it."""
+    return _events(db, run_key, after_seq, before_seq, "ASC")
+
+
+def page_of_events(
+    db: Connection, run_key: int, *, after_seq: int, before_seq: int, limit: int, descending: bool
+) -> tuple[list[SeenEvent], bool]:
+    """Give a page of a run's history, and whether more follow in that order."""
+
+    def fetch(last: SeenEvent | None, count: int) -> list[SeenEvent]:
+        after, before = after_seq, before_seq
+        if last is not None and descending:
+            before = last[0]
+        elif last is not None:
+            after = last[0]
+        return _events(db, run_key, after, before, f"{'DESC' if descending else 'ASC'} LIMIT {count:d}")
+
+    return filled(fetch, lambda event: len(event[2] or ""), limit)
+
+
+def _events(db: Connection, run_key: int, after_seq: int, before_seq: int, order: str) -> list[SeenEvent]:
+    found: list[SeenEvent] = db.rows(
+        "SELECT seq, event_type, payload, timestamp FROM workflow_events "
+        f"WHERE run_key = ? AND seq > ? AND seq < ? ORDER BY seq {order}",
+        (run_key, after_seq, before_seq),
     )
     return found
 
@@ -119,6 +148,13 @@ def is_ready(db: Connection, kind: str, namespace: str, queue: str, names: Seque
         f"ORDER BY priority, {moment} LIMIT 1"
     )
     return db.one(sql, params) is not None
+
+
+def namespace_with_ready(db: Connection, kind: str, queue: str, now: float) -> str | None:
+    """Give the namespace whose work in a queue has been ready longest, or None where none has any."""
+    ready = next_ready(db, kind, [(namespace, queue) for namespace in namespaces(db)])
+    due = [(moment, namespace) for (namespace, _), moment in ready.items() if moment <= now]
+    return min(due)[1] if due else None
 
 
 def next_ready(db: Connection, kind: str, queues: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
@@ -169,10 +205,15 @@ def next_deadline(db: Connection) -> float | None:
 
 
 def silent_workers(db: Connection, since: float, limit: int) -> list[tuple[str, str]]:
-    """Give (namespace, worker_id) of workers not seen since."""
+    """Give (namespace, worker_id) of workers not seen since.
+
+    A worker of the old way says nothing while an activity of its runs: its time-outs end that, not its silence.
+    """
     found: list[tuple[str, str]] = db.rows(
-        "SELECT namespace, worker_id FROM workflow_workers WHERE retired_at IS NULL AND last_seen <= ? "
-        "ORDER BY last_seen LIMIT ?",
+        "SELECT w.namespace, w.worker_id FROM workflow_workers w WHERE w.retired_at IS NULL AND w.last_seen <= ? "
+        "AND (w.session IS NOT NULL OR NOT EXISTS (SELECT 1 FROM workflow_activities a "
+        "WHERE a.owner = w.worker_id AND a.status = 'RUNNING' AND a.namespace = w.namespace)) "
+        "ORDER BY w.last_seen LIMIT ?",
         (since, limit),
     )
     return found
@@ -220,6 +261,85 @@ def leases_of_exchanges(
 
 
 # ------------------------------------------------------------------------------------- for people
+
+
+class Registered(NamedTuple):
+    """Where a worker is registered, and for what: JSON arrays, None = any."""
+
+    namespace: str
+    workflows: str | None
+    activities: str | None
+    retired: bool
+
+
+def registrations(db: Connection, worker_id: str) -> list[Registered]:
+    """Give the namespaces in which a worker is known."""
+    found = db.rows(
+        "SELECT namespace, workflows, activities, retired_at IS NOT NULL FROM workflow_workers WHERE worker_id = ? "
+        "ORDER BY namespace",
+        (worker_id,),
+    )
+    return [Registered(namespace, workflows, names, bool(retired)) for namespace, workflows, names, retired in found]
+
+
+def leases_of_worker(db: Connection, worker_id: str, workflow_id: str) -> list[LeaseRow]:
+    """Give the leases on workflow tasks that a worker holds on runs of an id."""
+    found = db.rows(
+        "SELECT t.run_key, t.token, t.namespace, t.owner FROM workflow_tasks t JOIN workflows w "
+        "ON w.run_key = t.run_key WHERE t.owner = ? AND t.token IS NOT NULL AND w.workflow_id = ?",
+        (worker_id, workflow_id),
+    )
+    return [LeaseRow._make(row) for row in found]
+
+
+def active_tasks(db: Connection, namespace: str) -> dict[str, int]:
+    """Count the leases that each worker of a namespace holds."""
+    counts: dict[str, int] = {}
+    for table, _, held in _LEASES.values():
+        rows = db.rows(
+            f"SELECT l.owner, COUNT(*) FROM {table} l WHERE l.namespace = ? AND {held} GROUP BY l.owner", (namespace,)
+        )
+        for owner, count in rows:
+            counts[owner] = counts.get(owner, 0) + count
+    return counts
+
+
+def activity(db: Connection, activity_key: int) -> tuple[Activity, Run] | None:
+    """Give an activity and its run."""
+    row = db.one(
+        f"SELECT {ACTIVITIES.prefixed('a')}, {RUNS.prefixed('w')} FROM workflow_activities a "
+        "JOIN workflows w ON w.run_key = a.run_key WHERE a.activity_key = ?",
+        (activity_key,),
+    )
+    width = len(ACTIVITIES.names)
+    return None if row is None else (Activity._make(row[:width]), Run._make(row[width:]))
+
+
+class RunInNamespace(NamedTuple):
+    """A run, as far as it takes to end and remove it."""
+
+    run_key: int
+    workflow_id: str
+    run_id: str
+    open: bool
+
+
+def runs_in(db: Connection, namespace: str, limit: int) -> list[RunInNamespace]:
+    """Give the oldest runs of a namespace."""
+    found = db.rows(
+        "SELECT run_key, workflow_id, run_id, status IN ('PENDING', 'RUNNING') FROM workflows WHERE namespace = ? "
+        "ORDER BY created_at, run_key LIMIT ?",
+        (namespace, limit),
+    )
+    return [
+        RunInNamespace(run_key, workflow_id, run_id, bool(is_open)) for run_key, workflow_id, run_id, is_open in found
+    ]
+
+
+def stored_answer(db: Connection, scope: str, key: str) -> tuple[str, str] | None:
+    """Give (hash, answer) that is kept for an Idempotency-Key."""
+    found = db.one("SELECT hash, answer FROM idempotency_keys WHERE scope = ? AND key = ?", (scope, key))
+    return None if found is None else (str(found[0]), str(found[1]))
 
 
 def worker_session(db: Connection, namespace: str, worker_id: str) -> tuple[str | None, str | None, str | None] | None:

@@ -33,6 +33,13 @@ class Named(NamedTuple):
     run_key: int | None
 
 
+class Contents(NamedTuple):
+    """What a namespace holds that would be lost with it."""
+
+    runs: bool
+    schedules: bool
+
+
 class Rows:
     """The rows of one unit."""
 
@@ -54,8 +61,16 @@ class Rows:
         self.unread: dict[tuple[int, int], list[tuple[int, str]]] = {}
         self.answers: dict[tuple[str, str], StoredAnswer | None] = {}
         self.workers: dict[tuple[str, str], Worker | None] = {}
+        self.namespaces: dict[str, bool] = {}  # whether it is there
+        self.emptied: dict[str, Contents | None] = {}  # locked; None = not there
+        self.held_namespaces: set[str] = set()
+        self.open_activity_counts: dict[int, int] = {}
+        self.signal_counts: dict[int, int] = {}
         # what is to be written
         self.new_namespaces: dict[str, float] = {}
+        self.created_namespaces: dict[str, float] = {}
+        self.dropped_namespaces: set[str] = set()
+        self.dropped_runs: set[int] = set()
         self.new_runs: set[int] = set()
         self.changed_runs: set[int] = set()
         self.closed: list[int] = []
@@ -81,6 +96,12 @@ class Rows:
         if run_key in self.wanted_runs:
             raise Held
         raise Missing(Needs(runs={run_key}))
+
+    def untouched_run(self, run_key: int) -> Run | None:
+        """Give a run that this unit has not written so far, or None where there is none. Raises Held, Missing."""
+        if run_key in self.changed_runs or run_key in self.new_runs:
+            raise Held  # it comes again in another unit
+        return self.run(run_key)
 
     def newest(self, namespace: str, workflow_id: str) -> Run | None:
         """Give the newest run of an id, or None. Raises Held, Missing."""
@@ -132,9 +153,22 @@ class Rows:
         later = [(signal.event_seq, signal.name) for signal in self.signals if signal.run_key == run_key]
         return sorted({*self.unread[run_key, after], *later})
 
-    def signal_event(self, run_key: int, signal_id: str) -> int | None:
+    def signal_event(self, run_key: int, signal_id: str | None) -> int | None:
         """Give the seq of the event that a signal id made, or None."""
-        return self.signal_ids.get((run_key, signal_id))
+        return None if signal_id is None else self.signal_ids.get((run_key, signal_id))
+
+    def signal_count(self, run_key: int) -> int:
+        """Count the signals that a run has had. Raises Missing."""
+        if run_key not in self.signal_counts:
+            raise Missing(Needs(signal_counts={run_key}))
+        return self.signal_counts[run_key] + sum(signal.run_key == run_key for signal in self.signals)
+
+    def open_activities(self, run_key: int) -> int:
+        """Count the activities of a run that have no outcome. Raises Missing."""
+        if run_key not in self.open_activity_counts:
+            raise Missing(Needs(open_activities={run_key}))
+        new = sum(self.activities[key].run_key == run_key for key in self.new_activities)
+        return self.open_activity_counts[run_key] + new
 
     def answer(self, scope: str, key: str) -> StoredAnswer | None:
         """Give the stored answer of an Idempotency-Key, or None. Raises Missing."""
@@ -148,6 +182,31 @@ class Rows:
             raise Missing(Needs(workers={(namespace, worker_id)}))
         return self.workers[namespace, worker_id]
 
+    def has_namespace(self, name: str) -> bool:
+        """Say whether a namespace is there. Raises Missing."""
+        if name in self.new_namespaces or name in self.created_namespaces:
+            return True
+        if name not in self.namespaces:
+            raise Missing(Needs(namespaces={name}))
+        return self.namespaces[name] and name not in self.dropped_namespaces
+
+    def held_by_namespace(self, name: str) -> Contents | None:
+        """Say what a namespace holds, and keep it so until the commit; None where it is not there.
+
+        Raises Held, Missing.
+        """
+        if name in self.held_namespaces:
+            raise Held
+        if name not in self.emptied:
+            raise Missing(Needs(emptied={name}))
+        found = self.emptied[name]
+        made = name in self.new_namespaces or name in self.created_namespaces
+        if (found is None or name in self.dropped_namespaces) and not made:
+            return None
+        runs = found is not None and found.runs
+        new = any(self.runs[key].namespace == name for key in self.new_runs if key in self.runs)
+        return Contents(runs=runs or new, schedules=found is not None and found.schedules)
+
     # ------------------------------------------------------------------------------ taking a Change
 
     def take(self, change: Change, now: float) -> None:
@@ -155,6 +214,11 @@ class Rows:
         for namespace in change.new_namespaces:
             if namespace != MAIN:  # always there
                 self.new_namespaces.setdefault(namespace, now)
+        self.created_namespaces.update(dict.fromkeys(change.created_namespaces, now))
+        for namespace in change.dropped_namespaces:
+            self.dropped_namespaces.add(namespace)
+            self.new_namespaces.pop(namespace, None)
+            self.created_namespaces.pop(namespace, None)
         for worker in change.workers:
             self.workers[worker.namespace, worker.worker_id] = worker
             self.changed_workers.add((worker.namespace, worker.worker_id))
@@ -196,6 +260,17 @@ class Rows:
         self.attempts.extend(change.attempts)
         self.notices.extend(change.notices)
         self.closed.extend(change.closed)
+        for run_key in change.dropped_runs:
+            self._drop(run_key)
+
+    def _drop(self, run_key: int) -> None:
+        """Forget a run: whoever names it in this unit finds nothing, and what was written of it goes with it."""
+        self.dropped_runs.add(run_key)
+        self.absent.add(run_key)
+        self.runs.pop(run_key, None)
+        self.tasks.pop(run_key, None)
+        for name in [name for name, named in self.named.items() if named.run_key == run_key]:
+            del self.named[name]
 
     def _put_activity(self, activity: Activity) -> None:
         self.activities[activity.activity_key] = activity

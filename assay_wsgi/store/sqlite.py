@@ -82,6 +82,9 @@ class Sqlite:
     def share_lock(self) -> str:
         return ""
 
+    def delete_lock(self, *, wait: bool) -> str:
+        return ""
+
     def keep_lock(self) -> str:
         return ""
 

@@ -29,6 +29,11 @@ from .mapping import Table
 from .needs import BeginAgain
 from .rows import Rows
 
+BELOW_A_RUN = (
+    "workflow_tasks", "workflow_events", "workflow_activities", "activity_attempts", "workflow_timers",
+    "workflow_signals", "workflow_snapshots", "followups", "archive_jobs",
+)  # fmt: skip
+
 
 class WriteRefused(AssertionError):
     """A write touched another number of rows than it had: the map and the database disagree."""
@@ -39,6 +44,10 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
     told = {notice.run_key for notice in rows.notices}
     changed = [_marked(rows.runs[key], mark, told) for key in sorted(rows.changed_runs)]
     _update(db, RUNS, [run for run in changed if run.closed])
+    if rows.dropped_namespaces:
+        _drop_namespaces(db, rows.dropped_namespaces, now)
+    if rows.created_namespaces:
+        _insert_names(db, NAMESPACES, [NamespaceRow(*row) for row in sorted(rows.created_namespaces.items())])
     if rows.new_namespaces:
         _keep_namespaces(db, rows.new_namespaces)
     if rows.changed_workers:
@@ -58,6 +67,30 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
         db.dialect.upsert(db, SNAPSHOTS, [rows.new_snapshots[key] for key in sorted(rows.new_snapshots)])
     _write_tasks(db, rows)
     _insert_names(db, ANSWERS, sorted(rows.new_answers))
+    if rows.dropped_runs:
+        _drop_runs(db, rows.dropped_runs)
+
+
+def _drop_namespaces(db: Connection, names: set[str], now: float) -> None:
+    """Remove namespaces and what stands in them; no run does. Their workers stay known, and keep to them."""
+    parameter = (db.dialect.list_of(sorted(names)),)
+    these = db.dialect.in_list("namespace")
+    db.run(
+        f"DELETE FROM schedule_runs WHERE schedule_key IN (SELECT schedule_key FROM workflow_schedules WHERE {these})",
+        parameter,
+    )
+    db.run(f"DELETE FROM workflow_schedules WHERE {these}", parameter)
+    db.run(f"DELETE FROM queues WHERE {these}", parameter)
+    db.run(f"UPDATE workflow_workers SET retired_at = ? WHERE retired_at IS NULL AND {these}", (now, *parameter))
+    db.run(f"DELETE FROM namespaces WHERE {db.dialect.in_list('name')}", parameter)
+
+
+def _drop_runs(db: Connection, run_keys: set[int]) -> None:
+    """Remove runs with everything below them."""
+    parameter = (db.dialect.list_of(sorted(run_keys)),)
+    for table in BELOW_A_RUN:
+        db.run(f"DELETE FROM {table} WHERE {db.dialect.in_list('run_key')}", parameter)
+    db.run(f"DELETE FROM workflows WHERE {db.dialect.in_list('run_key')}", parameter)
 
 
 def _keep_namespaces(db: Connection, named: dict[str, float]) -> None:

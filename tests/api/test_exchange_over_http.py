@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from assay_wsgi.api import records
-from assay_wsgi.api import workers
 from assay_wsgi.api.checks import MAX_PAYLOAD_BYTES
+from assay_wsgi.api.connections import closed_by_peer
 from assay_wsgi.settings import HttpSettings
 from assay_wsgi.settings import Settings
 from tests.api.played_worker import WorkerOverHttp
@@ -295,10 +294,9 @@ def test_the_types_that_a_worker_names_are_all_it_gets(client: FlaskClient) -> N
     assert len(any_type.exchange(workflow_slots=1)["workflow_tasks"]) == 1
 
 
-def test_whether_the_client_is_gone_is_seen_on_its_socket(app: Flask) -> None:
+def test_whether_the_client_is_gone_is_seen_on_its_socket() -> None:
     ours, theirs = socket.socketpair()
-    gone = workers._client_gone(ours)
-    assert gone is not None
+    gone = closed_by_peer(ours)
 
     assert not gone()
     theirs.send(b"the next request")
@@ -308,7 +306,6 @@ def test_whether_the_client_is_gone_is_seen_on_its_socket(app: Flask) -> None:
     assert gone()
     ours.close()
     assert gone()
-    assert workers._client_gone(None) is None
 
 
 def test_a_task_is_not_handed_to_a_client_that_is_gone(client: FlaskClient, worker: WorkerOverHttp) -> None:

@@ -11,6 +11,7 @@ from assay_wsgi.domain.errors import AlreadyStarted
 from assay_wsgi.domain.errors import AlreadyTerminal
 from assay_wsgi.domain.errors import WorkflowClosed
 from assay_wsgi.domain.model import Run
+from assay_wsgi.domain.requests import SentSignal
 from assay_wsgi.domain.requests import StartRun
 from tests.domain.given import NOW
 from tests.domain.given import RUN_KEY
@@ -35,6 +36,10 @@ CLOSED = [COMPLETED, FAILED, TERMINATED, CANCELLED, TIMED_OUT]
 def starts(newest: Run | None, now: float = NOW, **how: Any) -> Any:
     task = a_ready_task() if newest is not None and not newest.closed else None
     return workflows.start(StartRun(workflow_type="Order", task_queue="q", **how), "w", 8, newest, task, now)
+
+
+def a_signal(name: str = "go", payload: str | None = None, signal_id: str | None = None) -> SentSignal:
+    return SentSignal(name=name, payload=payload, signal_id=signal_id)
 
 
 NEW, OLD, REFUSED = "a new run", "the open run", "refused"
@@ -124,7 +129,7 @@ def test_a_new_run_inherits_the_mark_of_the_feed() -> None:
 def test_a_signal_wakes_a_parked_run() -> None:
     run = a_run(last_seq=4, wake_seq=2, seen_seq=4, waiting_for="[]")
 
-    change = workflows.signal(run, None, "go", '{"a": 1}', "id-1", None, NOW)
+    change = workflows.signal(run, None, a_signal("go", '{"a": 1}', "id-1"), None, NOW)
 
     assert change.answer == {"ok": True, "run_id": "run-w-7", "event_seq": 5}
     assert payload(change.events[0]) == {"signal": "go", "payload": {"a": 1}, "signal_id": "id-1"}
@@ -136,7 +141,7 @@ def test_a_signal_wakes_a_parked_run() -> None:
 
 @pytest.mark.parametrize("task", [a_ready_task(ready_at=2000.0, attempt=3), a_lease()])
 def test_a_signal_leaves_the_task_that_is_there_alone(task: Any) -> None:
-    change = workflows.signal(a_run(), task, "go", None, None, None, NOW)
+    change = workflows.signal(a_run(), task, a_signal(), None, NOW)
 
     assert change.tasks == []
     assert change.dropped_tasks == []
@@ -144,7 +149,7 @@ def test_a_signal_leaves_the_task_that_is_there_alone(task: Any) -> None:
 
 @pytest.mark.parametrize("run", [RUNNING, *CLOSED])
 def test_a_repeated_signal_id_gets_the_first_answer_also_of_a_closed_run(run: Run) -> None:
-    change = workflows.signal(run, None, "go", None, "id-1", 3, NOW)
+    change = workflows.signal(run, None, a_signal(signal_id="id-1"), 3, NOW)
 
     assert change.answer == {"ok": True, "run_id": "run-w-7", "event_seq": 3, "repeated": True}
     assert touched(change) == set()
@@ -153,7 +158,7 @@ def test_a_repeated_signal_id_gets_the_first_answer_also_of_a_closed_run(run: Ru
 @pytest.mark.parametrize("run", CLOSED)
 def test_a_closed_run_takes_no_signal(run: Run) -> None:
     with pytest.raises(WorkflowClosed):
-        workflows.signal(run, None, "go", None, None, None, NOW)
+        workflows.signal(run, None, a_signal(), None, NOW)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +171,7 @@ def test_a_closed_run_takes_no_signal(run: Run) -> None:
     ],
 )
 def test_the_first_signal_of_its_name_meets_a_wait(awaited: str | None, after: str | None) -> None:
-    (run,) = workflows.signal(a_run(last_seq=4, awaited=awaited), None, "go", None, None, None, NOW).runs
+    (run,) = workflows.signal(a_run(last_seq=4, awaited=awaited), None, a_signal(), None, NOW).runs
 
     assert run.awaited == after
 
@@ -217,7 +222,7 @@ def test_a_closed_run_is_neither_cancelled_nor_terminated(run: Run) -> None:
 def test_a_history_never_goes_back_in_time(act: str) -> None:
     run, before = a_run(updated_at=1500.0), NOW
     changes = {
-        "signal": lambda: workflows.signal(run, None, "go", None, None, None, before),
+        "signal": lambda: workflows.signal(run, None, a_signal(), None, before),
         "cancel": lambda: workflows.cancel(run, None, None, before),
         "terminate": lambda: workflows.terminate(run, None, None, None, before),
     }

@@ -36,6 +36,7 @@ from assay_wsgi.domain.requests import ActivityFailure
 from assay_wsgi.domain.requests import ActivityReport
 from assay_wsgi.domain.requests import Heartbeat
 from assay_wsgi.domain.requests import Idempotency
+from assay_wsgi.domain.requests import SentSignal
 from assay_wsgi.domain.requests import StartRun
 from assay_wsgi.domain.requests import TaskFailure
 from assay_wsgi.domain.requests import TurnReport
@@ -117,7 +118,7 @@ def start(ns: str, workflow_id: str = "w", **more: Any) -> Start:
 
 def signal(ns: str, signal_id: str | None = "s1", workflow_id: str = "w", name: str = "go") -> SignalRun:
     """Send a signal to the newest run."""
-    return SignalRun(ns, workflow_id, None, None, name, '{"n":1}', signal_id)
+    return SignalRun(ns, workflow_id, None, None, SentSignal(name=name, payload='{"n":1}', signal_id=signal_id))
 
 
 def keyed(ns: str, operation: Operation) -> Keyed:
@@ -189,7 +190,7 @@ def given_activities(
 
 def create_a_namespace(ns: str) -> Steps:
     yield from ()
-    return Act([CreateNamespace(ns, exists=False)])
+    return Act([CreateNamespace(ns)])
 
 
 def start_a_run(ns: str) -> Steps:
@@ -226,7 +227,7 @@ def signal_under_a_key(ns: str) -> Steps:
 
 def signal_one_run_by_its_id(ns: str) -> Steps:
     lease = yield from given_a_lease(ns)
-    return Act([SignalRun(ns, "w", lease.task.run_key, lease.run_id, "go", None, "s1")])
+    return Act([SignalRun(ns, "w", lease.task.run_key, lease.run_id, SentSignal(name="go", signal_id="s1"))])
 
 
 def cancel_a_run_that_works(ns: str) -> Steps:

@@ -124,12 +124,19 @@ def test_a_history_is_read_in_parts_and_both_ways(engine: Engine, clock: Clock) 
     def seqs(**how: Any) -> list[int]:
         return [event["seq"] for event in engine.workflows.events(run, **how)]
 
+    def page(**how: Any) -> tuple[list[int], bool]:
+        found, more = engine.workflows.page_of_events(run, **how)
+        return [event["seq"] for event in found], more
+
     assert seqs() == [1, 2, 3, 4, 5]
     assert seqs(after_seq=3) == [4, 5]
-    assert seqs(limit=2) == [1, 2]
-    assert seqs(after_seq=1, limit=2) == [2, 3]
-    assert seqs(order="desc", limit=2) == [5, 4]
+    assert seqs(after_seq=1, before_seq=4) == [2, 3]
     assert seqs(after_seq=9) == []
+    assert page(limit=2) == ([1, 2], True)
+    assert page(after_seq=1, limit=2) == ([2, 3], True)
+    assert page(after_seq=3, limit=2) == ([4, 5], False)
+    assert page(descending=True, limit=2) == ([5, 4], True)
+    assert page(descending=True, before_seq=3, limit=2) == ([2, 1], False)
     events = engine.workflows.events(run)
     assert len({event["id"] for event in events}) == 5
     assert [event["timestamp"] for event in events] == [T0 + n for n in range(5)]

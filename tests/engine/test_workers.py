@@ -33,7 +33,7 @@ def test_a_worker_is_listed_as_it_described_itself(engine: Engine, clock: Clock)
     assert ann == {
         "id": "ann", "namespace": "main", "identity": "ann@story", "task_queue": QUEUE, "workflows": '["Order"]',
         "activities": '["charge","pack"]', "max_concurrent_workflows": 3, "max_concurrent_activities": 4,
-        "last_heartbeat": T0, "registered_at": T0,
+        "active_tasks": 0, "last_heartbeat": T0, "registered_at": T0, "sdk": None,
     }  # fmt: skip
     assert (bob["id"], bob["workflows"], bob["activities"], bob["registered_at"]) == ("bob", None, None, T0 + 1.0)
     assert engine.workers.list("elsewhere") == []

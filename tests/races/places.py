@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from assay_wsgi.domain.errors import AssayError
+from assay_wsgi.domain.requests import SentSignal
 from assay_wsgi.engine import Engine
 from assay_wsgi.engine.operations import SignalRun
 from assay_wsgi.store import fsck
@@ -78,7 +79,7 @@ def units(engine: Engine) -> int:
 
 def a_signal(workflow_id: str) -> SignalRun:
     """Give the operation that signals a run."""
-    return SignalRun("main", workflow_id, None, None, "go", None, None)
+    return SignalRun("main", workflow_id, None, None, SentSignal(name="go"))
 
 
 def starts(engine: Engine, *names: str) -> list[str]:

@@ -1,0 +1,84 @@
+"""Namespaces, and the queues inside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from ..domain.requests import MAIN
+from . import records
+from .context import admission
+from .context import engine
+from .contract import Answer
+from .contract import operation
+from .fields import Body
+from .fields import Checked
+from .fields import ListQuery
+from .fields import Query
+from .fields import query_boolean
+from .idempotency import idempotency
+from .references import Id
+from .references import PartQuery
+
+bp = Blueprint("assay_namespaces", __name__)
+
+
+class NamespaceBody(Body):
+    """A namespace to make."""
+
+    name = Id(required=True)
+
+
+class DeletionQuery(Query):
+    """Whether all that is in it goes, too."""
+
+    force = Checked(query_boolean, load_default=False)
+
+
+@bp.post("/namespaces")
+@operation(body=NamespaceBody, returns=records.NamespaceRecord, status=201)
+def create(body: dict[str, Any], raw: bytes) -> Any:
+    """Make a namespace."""
+    key = idempotency(raw)
+    with admission().waiting():
+        return engine().namespaces.create(body["name"], idempotency=key)
+
+
+@bp.get("/namespaces")
+@operation(query=PartQuery, returns=records.NamespaceRecord, tagged=True)
+def list_namespaces(query: dict[str, Any]) -> Any:
+    """List the namespaces."""
+    return engine().namespaces.list(limit=query["limit"], offset=query["offset"])
+
+
+@bp.get("/namespaces/<name>")
+@operation(returns=records.NamespaceStats, tagged=True)
+def stats(name: str) -> Any:
+    """Count what a namespace holds."""
+    return engine().namespaces.stats(name)
+
+
+@bp.delete("/namespaces/<name>")
+@operation(query=DeletionQuery, returns=records.Deleted)
+def delete(name: str, query: dict[str, Any]) -> Any:
+    """Remove a namespace; 202 where it holds so much that you must call again."""
+    key = idempotency(b"")
+    namespaces = engine().namespaces
+    with admission().waiting():
+        deleted = namespaces.delete_with_all if query["force"] else namespaces.delete
+        answer = deleted(name, idempotency=key)
+    return answer if answer["done"] else Answer(answer, 202)
+
+
+class QueuesQuery(ListQuery):
+    """In which namespace."""
+
+    namespace = Id(load_default=MAIN)
+
+
+@bp.get("/queues")
+@operation(query=QueuesQuery, returns=records.QueueStats, tagged=True)
+def queues(query: dict[str, Any]) -> Any:
+    """Count what waits and runs, by queue."""
+    return engine().queues.stats(query["namespace"])

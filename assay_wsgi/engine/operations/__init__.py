@@ -1,0 +1,41 @@
+"""The operations: what each needs to look at, and which rule of the domain decides it. One file a noun.
+
+An operation is data; it is handed to the committer, decided inside a unit of work, and may be decided
+again when the unit begins again. So it must not change while it is decided.
+"""
+
+from __future__ import annotations
+
+from .activities import AddActivity
+from .activities import BeatActivity
+from .activities import OnActivity
+from .activities import ReleaseActivity
+from .activities import ReportActivity
+from .leases import ExpireActivity
+from .leases import ExpireTask
+from .leases import GiveBackActivity
+from .leases import GiveBackTask
+from .namespaces import CreateNamespace
+from .namespaces import DeleteNamespace
+from .operation import Keyed
+from .operation import Operation
+from .runs import CancelRun
+from .runs import DropRun
+from .runs import OnRun
+from .runs import SignalRun
+from .runs import SignalWithStart
+from .runs import Start
+from .runs import TerminateRun
+from .turns import BeatTask
+from .turns import OnTask
+from .turns import TakeTurn
+from .turns import TaskLease
+from .workers import BeginSession
+from .workers import RetireWorker
+
+__all__ = [
+    "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "CreateNamespace", "DeleteNamespace",
+    "DropRun", "ExpireActivity", "ExpireTask", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun",
+    "OnTask", "Operation", "ReleaseActivity", "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart",
+    "Start", "TakeTurn", "TaskLease", "TerminateRun",
+]  # fmt: skip

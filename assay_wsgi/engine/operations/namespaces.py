@@ -1,0 +1,49 @@
+"""Operations on namespaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...domain.change import Change
+from ...domain.errors import NamespaceExists
+from ...domain.errors import NamespaceNotEmpty
+from ...domain.errors import NotFound
+from ...store.needs import Needs
+from ...store.rows import Rows
+from .operation import Operation
+
+
+@dataclass(frozen=True)
+class CreateNamespace(Operation):
+    """Make a namespace. Refused where it is there."""
+
+    name: str
+    weight = 1
+
+    def needs(self, needs: Needs) -> None:
+        needs.namespaces.add(self.name)
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        if rows.has_namespace(self.name):
+            raise NamespaceExists(f"namespace {self.name} exists already")
+        return Change(answer={"name": self.name, "created_at": now}, created_namespaces=[self.name])
+
+
+@dataclass(frozen=True)
+class DeleteNamespace(Operation):
+    """Remove a namespace that holds nothing; `force` takes its schedules along, never a run."""
+
+    name: str
+    force: bool = False
+    weight = 5
+
+    def needs(self, needs: Needs) -> None:
+        needs.emptied.add(self.name)
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        held = rows.held_by_namespace(self.name)
+        if held is None:
+            raise NotFound(f"not found: namespace {self.name}", code="namespace_not_found")
+        if held.runs or (held.schedules and not self.force):
+            raise NamespaceNotEmpty(f"namespace {self.name} holds runs or schedules: force=true deletes them, too")
+        return Change(answer={"ok": True, "done": True}, dropped_namespaces=[self.name])
