@@ -84,17 +84,21 @@ CREATE TABLE workflows (
     first_run_id         text NOT NULL,
     continued_from       text,                       -- run_id
     continued_to         text,                       -- run_id
+    has_children         boolean NOT NULL,           -- whether the chain ever started a child: closing it concerns them
     last_seq             integer NOT NULL,           -- the newest event's seq: the counter that numbers events
     wake_seq             integer NOT NULL,           -- the newest event that a worker must see
     seen_seq             integer NOT NULL,           -- history_seq of the last turn that was accepted
     signal_seq           integer NOT NULL,           -- the newest signal or cancel request: a turn that knows less may not close
     last_token           text,                       -- hash of that turn's token: recognises a repeat
     feed_mark            $key NOT NULL,              -- mark of the run's newest notice
-    deadline_at          double precision,           -- the next time-out of the run
+    run_timeout_secs     double precision,           -- of each run of the chain
+    run_deadline_at      double precision,
+    chain_deadline_at    double precision,           -- of the whole chain (execution_timeout_secs)
+    deadline_at          double precision,           -- the earliest of them, and of the end of a cancel's grace
     cancel_requested_at  double precision,
     paused               text,                       -- {by, reason, at}
     waiting_for          text,                       -- [{kind, name, since}]: what the last turn parked on
-    awaited              text,                       -- {signal: [seq of its WorkflowAwaitingSignal, seq of the signal that met it]}
+    awaited              text,                       -- {signal: [seq of its WorkflowAwaitingSignal, seq of the signal that met it, timer]}
     task_failure         text,                       -- {cause, message, trace, count, first_at, last_at}
     archived_at          double precision,
     archive_uri          text,
@@ -110,6 +114,8 @@ CREATE INDEX workflows_newest ON workflows (workflow_id, namespace, created_at, 
 -- Lists, newest first, and the counts of namespaces.
 CREATE INDEX workflows_listed ON workflows (namespace, created_at, run_key);
 CREATE INDEX workflows_status ON workflows (namespace, status, created_at, run_key);
+-- The newest run of a chain; most chains are one run, and have no entry here.
+CREATE INDEX workflows_chain ON workflows (first_run_key, created_at, run_key) WHERE continued_from IS NOT NULL;
 CREATE INDEX workflows_children ON workflows (parent_chain_key) WHERE parent_chain_key IS NOT NULL;
 CREATE INDEX workflows_deadline ON workflows (deadline_at) WHERE deadline_at IS NOT NULL;
 -- only: postgres

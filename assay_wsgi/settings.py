@@ -162,6 +162,11 @@ class EngineSettings:
         "ASSAY_WORKER_SILENCE_SECS", 90.0, "seconds",
         "A worker not heard of for so long is retired, and its leases are released.", minimum=1,
     )  # fmt: skip
+    cancel_grace_secs: float = setting(
+        "ASSAY_CANCEL_GRACE_SECS", 60.0, "seconds",
+        "A run that was asked to cancel and finds no worker in its queue for so long is cancelled by the engine.",
+        minimum=1,
+    )  # fmt: skip
     store_wait_secs: float = setting(
         "ASSAY_STORE_WAIT_SECS", 3.0, "seconds",
         "How long a request waits for rows that somebody else holds before it is answered 503 `store_busy`.",

@@ -48,6 +48,8 @@ class ActivityBody(Body):
     non_retryable = Checked(commands.error_types)
     start_to_close_secs = Checked(checks.number, commands.MIN_TIMEOUT_SECS)
     heartbeat_timeout_secs = Checked(checks.number, commands.MIN_TIMEOUT_SECS)
+    schedule_to_start_secs = Checked(checks.number, commands.MIN_TIMEOUT_SECS)
+    schedule_to_close_secs = Checked(checks.number, commands.MIN_TIMEOUT_SECS)
     task_token = Checked(checks.token, load_default=None)
 
 

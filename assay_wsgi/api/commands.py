@@ -10,13 +10,19 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
+from ..domain.commands import CancelActivity
+from ..domain.commands import CancelTimer
 from ..domain.commands import CancelWorkflow
 from ..domain.commands import Command
 from ..domain.commands import CompleteWorkflow
+from ..domain.commands import ContinueAsNew
 from ..domain.commands import FailWorkflow
 from ..domain.commands import RecordSideEffect
 from ..domain.commands import RecordSnapshot
+from ..domain.commands import RequestCancelChild
 from ..domain.commands import ScheduleActivity
+from ..domain.commands import ScheduleTimer
+from ..domain.commands import StartChildWorkflow
 from ..domain.commands import UpsertSearchAttributes
 from ..domain.commands import WaitForSignal
 from ..domain.errors import BadCommand
@@ -27,6 +33,8 @@ MAX_COMMANDS = 1000
 MAX_ATTEMPTS = 10_000
 MAX_COEFFICIENT = 100.0
 MAX_ERROR_TYPES = 100
+MAX_UNREAD = 10_000
+PARENT_CLOSE = ("request_cancel", "terminate", "abandon")
 MIN_TIMEOUT_SECS = 0.001
 
 Wire = Mapping[str, Any]
@@ -120,11 +128,15 @@ def _schedule_activity(raw: Wire) -> ScheduleActivity:
             raw, "start_to_close_secs", command.start_to_close_secs, checks.number, MIN_TIMEOUT_SECS
         ),
         heartbeat_timeout_secs=_optional(raw, "heartbeat_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),
+        schedule_to_start_secs=_optional(raw, "schedule_to_start_secs", None, checks.number, MIN_TIMEOUT_SECS),
+        schedule_to_close_secs=_optional(raw, "schedule_to_close_secs", None, checks.number, MIN_TIMEOUT_SECS),
     )
 
 
 _TUNING = frozenset(
     {
+        "schedule_to_start_secs",
+        "schedule_to_close_secs",
         "max_attempts",
         "initial_interval_secs",
         "backoff_coefficient",
@@ -138,7 +150,53 @@ _TUNING = frozenset(
 
 
 def _wait_for_signal(raw: Wire) -> WaitForSignal:
-    return WaitForSignal(name=_required(raw, "name", checks.identifier))
+    return WaitForSignal(
+        name=_required(raw, "name", checks.identifier), timer_seq=_optional(raw, "timer_seq", None, checks.integer, 1)
+    )
+
+
+def _cancel_activity(raw: Wire) -> CancelActivity:
+    return CancelActivity(activity_seq=_required(raw, "activity_seq", checks.integer, 1))
+
+
+def _schedule_timer(raw: Wire) -> ScheduleTimer:
+    return ScheduleTimer(seq=_seq(raw), duration_secs=_required(raw, "duration_secs", checks.number))
+
+
+def _cancel_timer(raw: Wire) -> CancelTimer:
+    return CancelTimer(timer_seq=_required(raw, "timer_seq", checks.integer, 1))
+
+
+def _start_child(raw: Wire) -> StartChildWorkflow:
+    return StartChildWorkflow(
+        workflow_type=_required(raw, "workflow_type", checks.identifier),
+        workflow_id=_required(raw, "workflow_id", checks.identifier),
+        task_queue=_optional(raw, "task_queue", None, checks.identifier),
+        input=_payload(raw, "input"),
+        seq=_optional(raw, "seq", None, checks.integer, 1),
+        parent_close=_optional(raw, "parent_close", "request_cancel", checks.choice, PARENT_CLOSE),
+        search_attributes=_optional(raw, "search_attributes", None, checks.attributes),
+        execution_timeout_secs=_optional(raw, "execution_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),
+        run_timeout_secs=_optional(raw, "run_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),
+    )
+
+
+def _request_cancel_child(raw: Wire) -> RequestCancelChild:
+    return RequestCancelChild(workflow_id=_required(raw, "workflow_id", checks.identifier))
+
+
+def _seqs(value: Any) -> tuple[int, ...]:
+    return tuple([checks.integer(one, 1) for one in checks.items(value, MAX_UNREAD)])
+
+
+def _continue_as_new(raw: Wire) -> ContinueAsNew:
+    return ContinueAsNew(
+        input=_payload(raw, "input"),
+        workflow_id=_optional(raw, "workflow_id", None, checks.identifier),
+        workflow_type=_optional(raw, "workflow_type", None, checks.identifier),
+        task_queue=_optional(raw, "task_queue", None, checks.identifier),
+        unread_signals=_optional(raw, "unread_signals", (), _seqs),
+    )
 
 
 def _record_side_effect(raw: Wire) -> RecordSideEffect:
@@ -169,6 +227,12 @@ def _cancel_workflow(raw: Wire) -> CancelWorkflow:
 
 _LOADERS: dict[str, Callable[[Wire], Command]] = {
     "ScheduleActivity": _schedule_activity,
+    "CancelActivity": _cancel_activity,
+    "ScheduleTimer": _schedule_timer,
+    "CancelTimer": _cancel_timer,
+    "StartChildWorkflow": _start_child,
+    "RequestCancelChild": _request_cancel_child,
+    "ContinueAsNew": _continue_as_new,
     "WaitForSignal": _wait_for_signal,
     "RecordSideEffect": _record_side_effect,
     "RecordSnapshot": _record_snapshot,

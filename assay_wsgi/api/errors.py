@@ -66,6 +66,7 @@ CODES: dict[str, tuple[int, str]] = {
     "conflict": (409, "Conflict"),
     "ambiguous_namespace": (409, "Several namespaces have a run of this id"),
     "ambiguous_run": (409, "Several leases fit"),
+    "id_taken": (409, "The id belongs to another open run"),
     "lease_lost": (409, "The lease is lost"),
     "namespace_exists": (409, "The namespace exists"),
     "namespace_not_empty": (409, "The namespace is not empty"),

@@ -193,6 +193,7 @@ def _activity_failure(raw: Any) -> ActivityFailure:
         error=_member(raw, "error", checks.report, ""),
         error_type=_member(raw, "error_type", checks.report, None),
         non_retryable=_member(raw, "non_retryable", checks.boolean, False),
+        next_retry_delay=_member(raw, "next_retry_delay", checks.number, None),
         details=_member(raw, "details", checks.payload, None),
         trace=_member(raw, "trace", checks.report, None),
     )

@@ -56,6 +56,13 @@ class RunRecord(Schema):
     completed_at = _time(allow_none=True)
 
 
+class RunTree(RunRecord):
+    """A run, and the runs below it."""
+
+    children = fields.List(fields.Dict())  # RunTrees
+    truncated = fields.Boolean()  # at the top: whether there are more than were asked for
+
+
 class EventRecord(Schema):
     """One event of a run's history."""
 

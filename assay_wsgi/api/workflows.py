@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..domain.commands import ContinueAsNew
 from ..domain.errors import AssayError
 from ..domain.requests import MAIN
 from ..domain.requests import ListFilter
@@ -13,6 +14,7 @@ from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from . import checks
 from . import records
+from .commands import MIN_TIMEOUT_SECS
 from .context import admission
 from .context import engine
 from .contract import Answer
@@ -57,6 +59,8 @@ class StartBody(Body):
     search_attributes = Checked(checks.attributes, load_default=None)
     id_conflict = Checked(checks.choice, ID_CONFLICT, load_default="fail")
     id_reuse = Checked(checks.choice, ID_REUSE, load_default="allow")
+    execution_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
+    run_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
 
 
 class BatchBody(Body):
@@ -185,6 +189,21 @@ def children(workflow_id: str, query: dict[str, Any]) -> Any:
     return _page(*engine().workflows.children(run_ref(workflow_id, query), part))
 
 
+class TreeQuery(ListQuery):
+    """How much of a tree."""
+
+    namespace = Id(load_default=None)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE)
+
+
+@bp.get("/workflows/<workflow_id>/tree")
+@operation(query=TreeQuery, returns=records.RunTree, tagged=True)
+def tree(workflow_id: str, query: dict[str, Any]) -> Any:
+    """Show a run with all runs below it."""
+    return engine().workflows.tree(run_ref(workflow_id, query), limit=query["limit"])
+
+
 @bp.get("/workflows/<workflow_id>/state")
 @operation(query=OneRun, returns=records.State, tagged=True)
 def state(workflow_id: str, query: dict[str, Any]) -> Any:
@@ -238,6 +257,8 @@ class SignalWithStartBody(Body):
     input = Checked(checks.payload, load_default=None)
     search_attributes = Checked(checks.attributes, load_default=None)
     id_reuse = Checked(checks.choice, ID_REUSE, load_default="allow")
+    execution_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
+    run_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
 
 
 @bp.post("/workflows/<workflow_id>/signal-with-start")
@@ -269,3 +290,21 @@ def terminate(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw
     key = idempotency(raw)
     with admission().waiting():
         return engine().workflows.terminate(run_ref(workflow_id, query), reason=body["reason"], idempotency=key)
+
+
+class ContinueBody(Body):
+    """What the next run begins with."""
+
+    input = Checked(checks.payload, load_default=None)
+    workflow_id = Id(load_default=None)
+    workflow_type = Id(load_default=None)
+    task_queue = Id(load_default=None)
+
+
+@bp.post("/workflows/<workflow_id>/continue-as-new")
+@operation(body=ContinueBody, query=OneRun, returns=records.RunStarted, status=201)
+def continue_as_new(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
+    """Close a run and start the next of its chain; of a closed one, start a fresh run like it."""
+    key = idempotency(raw)
+    with admission().waiting():
+        return engine().workflows.continue_as_new(run_ref(workflow_id, query), ContinueAsNew(**body), idempotency=key)

@@ -40,6 +40,8 @@ REPEATED = {"ok": True, "repeated": True}
 OPEN_AT_MOST = 2000  # activities of a run that have no outcome yet
 TOO_MANY = f"a run has at most {OPEN_AT_MOST} activities without an outcome: wait for some before you schedule more"
 _REPORTED = frozenset({ActivityStatus.COMPLETED, ActivityStatus.FAILED, ActivityStatus.PENDING})
+_OPEN = frozenset({ActivityStatus.PENDING, ActivityStatus.RUNNING})
+_FINAL = frozenset({"schedule_to_start", "schedule_to_close"})  # time-outs after which it is not tried again
 _CAP_FACTOR = 100.0  # the longest wait between attempts, in first waits, where none is given
 
 
@@ -64,9 +66,9 @@ def scheduled(command: ScheduleActivity, run: Run, activity_key: int, now: float
         max_interval_secs=command.max_interval_secs,
         jitter=command.jitter,
         non_retryable=dumps(list(command.non_retryable)) if command.non_retryable else None,
-        schedule_to_start_secs=None,
+        schedule_to_start_secs=command.schedule_to_start_secs,
         start_to_close_secs=command.start_to_close_secs,
-        schedule_to_close_secs=None,
+        schedule_to_close_secs=command.schedule_to_close_secs,
         heartbeat_timeout_secs=command.heartbeat_timeout_secs,
         visible_at=now,
         deadline_at=None,
@@ -87,6 +89,7 @@ def scheduled(command: ScheduleActivity, run: Run, activity_key: int, now: float
 def schedule(pen: RunPen, command: ScheduleActivity, activity_key: int) -> Activity:
     """Write a new activity and the event that tells of it."""
     row = scheduled(command, pen.run, activity_key, pen.now)
+    row = row._replace(deadline_at=deadline(row, None, None))
     pen.change.new_activities.append(row)
     payload = {
         "activity_id": row.activity_key, "activity_seq": row.seq, "name": row.name, "task_queue": row.task_queue,
@@ -135,14 +138,28 @@ def may_be_too_many(run: Run, wanted: int) -> bool:
     return run.last_seq + wanted > OPEN_AT_MOST
 
 
-def deadline(activity: Activity, started_at: float, last_heartbeat: float | None) -> float | None:
-    """Give the moment at which a running attempt has taken too long. The heartbeat counts from the claim."""
-    limits = []
+def deadline(activity: Activity, started_at: float | None, last_heartbeat: float | None) -> float | None:
+    """Give the moment at which an activity has taken too long: in the queue (not started), or at work.
+
+    The heartbeat counts from the claim.
+    """
+    return min(_limits(activity, started_at, last_heartbeat).values(), default=None)
+
+
+def _limits(activity: Activity, started_at: float | None, last_heartbeat: float | None) -> dict[str, float]:
+    """Give the moment of each time-out that applies, those that end the activity for good first."""
+    limits: dict[str, float] = {}
+    if activity.schedule_to_close_secs is not None:
+        limits["schedule_to_close"] = activity.scheduled_at + activity.schedule_to_close_secs
+    if started_at is None:
+        if activity.schedule_to_start_secs is not None:
+            limits["schedule_to_start"] = activity.visible_at + activity.schedule_to_start_secs
+        return limits
     if activity.start_to_close_secs is not None:
-        limits.append(started_at + activity.start_to_close_secs)
+        limits["start_to_close"] = started_at + activity.start_to_close_secs
     if activity.heartbeat_timeout_secs is not None:
-        limits.append((last_heartbeat or started_at) + activity.heartbeat_timeout_secs)
-    return min(limits, default=None)
+        limits["heartbeat"] = (last_heartbeat or started_at) + activity.heartbeat_timeout_secs
+    return limits
 
 
 def complete(
@@ -199,7 +216,8 @@ def heartbeat(
         heartbeat_details=activity.heartbeat_details if beat.details is None else beat.details,
         deadline_at=deadline(activity, activity.started_at or now, now),
     )
-    return Change(answer={"cancel_requested": bool(activity.cancel_requested)}, activities=[beaten])
+    answer = {"cancel_requested": bool(activity.cancel_requested), "lease_expires_at": beaten.deadline_at}
+    return Change(answer=answer, activities=[beaten])
 
 
 def release(run: Run, activity: Activity, token: ActivityToken | None, token_hash: str | None, now: float) -> Change:
@@ -211,14 +229,32 @@ def release(run: Run, activity: Activity, token: ActivityToken | None, token_has
 
 
 def expire(run: Run, task: Task | None, activity: Activity, now: float) -> Change:
-    """End an attempt that took too long: it is a failed attempt of error_type `timeout`."""
-    if activity.status != ActivityStatus.RUNNING or activity.deadline_at is None or activity.deadline_at > now:
+    """End what took too long: an attempt (error_type `timeout`), or the activity where its time in all is over."""
+    if activity.status not in _OPEN or activity.deadline_at is None or activity.deadline_at > now:
         return Change(answer=False)
-    kind = _overdue(activity, now)
-    failure = ActivityFailure(error=f"timed out: {kind}", error_type="timeout", details=activity.heartbeat_details)
+    started_at = activity.started_at if activity.status == ActivityStatus.RUNNING else None
+    limits = _limits(activity, started_at, activity.last_heartbeat)
+    kind = next((kind for kind, moment in limits.items() if moment <= now), "heartbeat")
+    failure = ActivityFailure(
+        error=f"timed out: {kind}", error_type="timeout", details=activity.heartbeat_details,
+        non_retryable=kind in _FINAL,
+    )  # fmt: skip
     change = _attempt_failed(run, task, activity._replace(token=None), failure, kind, now)
     change.answer = True
     return change
+
+
+def cancel(pen: RunPen, activity: Activity) -> None:
+    """End an activity that has no outcome. Its worker learns of it: its reports are not wanted any more."""
+    if activity.completed_at is not None:
+        return
+    pen.change.activities.append(
+        activity._replace(
+            status=ActivityStatus.CANCELLED.value, cancel_requested=True, completed_at=pen.now, deadline_at=None
+        )
+    )
+    payload = {"activity_id": activity.activity_key, "activity_seq": activity.seq, "name": activity.name}
+    pen.event("ActivityCancelled", dumps(payload), ref_seq=activity.seq)
 
 
 def give_back(run: Run, activity: Activity, now: float) -> Change:
@@ -227,8 +263,9 @@ def give_back(run: Run, activity: Activity, now: float) -> Change:
         return Change(answer=False)
     ready = activity._replace(
         status=ActivityStatus.PENDING.value, visible_at=max(now, activity.scheduled_at), token=None, owner=None,
-        session=None, exchange=None, deadline_at=None, started_at=None, last_heartbeat=None,
+        session=None, exchange=None, started_at=None, last_heartbeat=None,
     )  # fmt: skip
+    ready = ready._replace(deadline_at=deadline(ready, None, None))
     return Change(answer=True, activities=[ready])
 
 
@@ -271,21 +308,13 @@ def _attempt_failed(
     if failure.trace is not None:
         told["trace"] = failure.trace[-texts.AT_MOST :]
     last_failure = dumps({**told, "attempt": activity.attempt})
-    if _may_retry(activity, failure):
-        change.activities.append(
-            activity._replace(
-                status=ActivityStatus.PENDING.value,
-                attempt=activity.attempt + 1,
-                visible_at=pen.now + backoff(activity),
-                last_failure=last_failure,
-                owner=None,
-                session=None,
-                exchange=None,
-                deadline_at=None,
-                started_at=None,
-                last_heartbeat=None,
-            )
-        )
+    again_at = pen.now + (backoff(activity) if failure.next_retry_delay is None else failure.next_retry_delay)
+    if _may_retry(activity, failure, again_at):
+        waiting = activity._replace(
+            status=ActivityStatus.PENDING.value, attempt=activity.attempt + 1, visible_at=again_at,
+            last_failure=last_failure, owner=None, session=None, exchange=None, started_at=None, last_heartbeat=None,
+        )  # fmt: skip
+        change.activities.append(waiting._replace(deadline_at=deadline(waiting, None, None)))
         return change
     change.activities.append(
         activity._replace(
@@ -314,22 +343,18 @@ def _tell_run(pen: RunPen, event_type: str, activity: Activity, **extra: Any) ->
     pen.set(waiting_for=None)
 
 
-def _may_retry(activity: Activity, failure: ActivityFailure) -> bool:
+def _may_retry(activity: Activity, failure: ActivityFailure, again_at: float) -> bool:
     if failure.non_retryable:
         return False
+    whole = activity.schedule_to_close_secs
+    if whole is not None and again_at >= activity.scheduled_at + whole:
+        return False  # its time would be over before it began
     if activity.max_attempts and activity.attempt >= activity.max_attempts:
         return False
     if activity.non_retryable is None or failure.error_type is None:
         return True
     bare = failure.error_type.rpartition(".")[2]
     return not {failure.error_type, bare}.intersection(loads(activity.non_retryable))
-
-
-def _overdue(activity: Activity, now: float) -> str:
-    started = activity.started_at or now
-    if activity.start_to_close_secs is not None and started + activity.start_to_close_secs <= now:
-        return "start_to_close"
-    return "heartbeat"
 
 
 def _repeats(activity: Activity, token_hash: str | None) -> bool:

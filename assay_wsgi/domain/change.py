@@ -18,6 +18,7 @@ from .model import Activity
 from .model import Attempt
 from .model import CloseReason
 from .model import Event
+from .model import Followup
 from .model import Notice
 from .model import Run
 from .model import Signal
@@ -25,6 +26,7 @@ from .model import Snapshot
 from .model import Status
 from .model import StoredAnswer
 from .model import Task
+from .model import Timer
 from .model import Worker
 
 
@@ -46,10 +48,13 @@ class Change:
     new_activities: list[Activity] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)  # new ones and changed ones
     signals: list[Signal] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     dropped_tasks: list[int] = field(default_factory=list)
+    followups: list[Followup] = field(default_factory=list)
+    done_followups: list[int] = field(default_factory=list)  # by id
     notices: list[Notice] = field(default_factory=list)
     stored_answers: list[StoredAnswer] = field(default_factory=list)
 

@@ -24,15 +24,62 @@ class ScheduleActivity:
     max_interval_secs: float | None = None  # None = 100 x initial_interval_secs
     jitter: float = 0.2
     non_retryable: tuple[str, ...] = ()
-    start_to_close_secs: float | None = 300.0
+    schedule_to_start_secs: float | None = None  # in the queue, each time
+    start_to_close_secs: float | None = 300.0  # one attempt
+    schedule_to_close_secs: float | None = None  # all attempts and waits together
     heartbeat_timeout_secs: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CancelActivity:
+    """End an activity that is not over: whoever works on it learns of it at the next heartbeat."""
+
+    activity_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTimer:
+    """Wake the run in `duration_secs`. Idempotent per seq."""
+
+    seq: int
+    duration_secs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTimer:
+    """Keep a timer from firing. One that has fired stays as it is."""
+
+    timer_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChildWorkflow:
+    """Start a run below this one. Idempotent per child id; an id of another's run is told as a failed child."""
+
+    workflow_type: str
+    workflow_id: str
+    task_queue: str | None = None  # None = the run's own queue
+    input: str | None = None
+    seq: int | None = None  # workers of the old way send none
+    parent_close: str = "request_cancel"  # request_cancel | terminate | abandon: when the parent closes first
+    search_attributes: dict[str, Any] | None = None
+    execution_timeout_secs: float | None = None
+    run_timeout_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCancelChild:
+    """Ask a child to end."""
+
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitForSignal:
-    """Park until a signal `name` comes."""
+    """Park until a signal `name` comes, or until the timer `timer_seq` fires: the signal cancels that timer."""
 
     name: str
+    timer_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +127,24 @@ class CancelWorkflow:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinueAsNew:
+    """Close the run and start the next of its chain. What is left out is as in this run."""
+
+    input: str | None = None
+    workflow_id: str | None = None  # None = <base>-continued-<n>
+    workflow_type: str | None = None
+    task_queue: str | None = None
+    unread_signals: tuple[int, ...] = ()  # seqs that the code has not taken; those after history_seq go anyway
+
+
 Command = Union[
     ScheduleActivity,
+    CancelActivity,
+    ScheduleTimer,
+    CancelTimer,
+    StartChildWorkflow,
+    RequestCancelChild,
     WaitForSignal,
     RecordSideEffect,
     RecordSnapshot,
@@ -89,6 +152,8 @@ Command = Union[
     CompleteWorkflow,
     FailWorkflow,
     CancelWorkflow,
+    ContinueAsNew,
 ]
 
-CLOSING = (CompleteWorkflow, FailWorkflow, CancelWorkflow)
+ENDING = (CompleteWorkflow, FailWorkflow, CancelWorkflow)  # the chain ends with them
+CLOSING = (*ENDING, ContinueAsNew)

@@ -53,6 +53,12 @@ class AlreadyStarted(Conflict):
     code = "workflow_already_started"
 
 
+class IdTaken(Conflict):
+    """The id that a run wants to continue under belongs to another open run: the task fails."""
+
+    code = "id_taken"
+
+
 class AlreadyTerminal(Conflict):
     """Cancel or terminate of a run that is closed. The wire answers 404."""
 

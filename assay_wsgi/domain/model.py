@@ -69,12 +69,16 @@ class Run(NamedTuple):
     first_run_id: str
     continued_from: str | None
     continued_to: str | None
+    has_children: bool
     last_seq: int
     wake_seq: int
     seen_seq: int
     signal_seq: int
     last_token: str | None
     feed_mark: int
+    run_timeout_secs: float | None
+    run_deadline_at: float | None
+    chain_deadline_at: float | None
     deadline_at: float | None
     cancel_requested_at: float | None
     paused: str | None
@@ -175,6 +179,35 @@ class Attempt(NamedTuple):
     error_type: str | None
     started_at: float | None
     failed_at: float
+
+
+class TimerStatus(StrEnum):
+    """What a timer is."""
+
+    PENDING = "PENDING"
+    FIRED = "FIRED"
+    CANCELLED = "CANCELLED"
+
+
+class Timer(NamedTuple):
+    """A moment that a run waits for."""
+
+    run_key: int
+    seq: int
+    timer_key: int
+    namespace: str
+    fire_at: float
+    status: str
+    created_at: float
+
+
+class Followup(NamedTuple):
+    """Work on other runs that is done in bounded units afterwards."""
+
+    kind: str
+    run_key: int
+    detail: str | None
+    due_at: float
 
 
 class Signal(NamedTuple):

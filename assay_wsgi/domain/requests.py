@@ -37,6 +37,8 @@ class StartRun:
     search_attributes: Mapping[str, Any] | None = None
     id_conflict: str = "fail"  # fail | use_existing | terminate_existing: when a run of this id is open
     id_reuse: str = "allow"  # allow | allow_failed_only | reject: when the newest run of this id is closed
+    execution_timeout_secs: float | None = None  # of the run and all that continue it
+    run_timeout_secs: float | None = None  # of each run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ class ActivityFailure:
     error: str
     error_type: str | None = None
     non_retryable: bool = False
+    next_retry_delay: float | None = None  # seconds, in place of the policy's
     details: str | None = None  # JSON text
     trace: str | None = None
 

@@ -19,6 +19,7 @@ from .requests import TaskFailure
 
 _FIRST_WAIT_SECS = 1.0
 _LONGEST_WAIT_SECS = 600.0
+_FREE_EXPIRIES = 2
 _DOUBLINGS = 10  # 2**10 seconds are beyond the longest wait
 
 
@@ -31,7 +32,14 @@ def failed(
     With `token_hash` a repeat of the report is known; with `refusal` that is the answer.
     """
     now = max(now, run.updated_at)
-    wait = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2 ** min(task.attempt, _DOUBLINGS))
+    noted = _noted(run, failure, now)
+    if token_hash is not None:
+        noted = noted._replace(last_token=token_hash)
+    again = _ready(task, now + _backoff(task.attempt))._replace(attempt=task.attempt + 1, closes_refused=0)
+    return Change(answer={"ok": True}, refusal=refusal, runs=[noted], tasks=[again])
+
+
+def _noted(run: Run, failure: TaskFailure, now: float) -> Run:
     before = loads(run.task_failure) if run.task_failure else None
     told = {
         "cause": failure.cause, "message": failure.message[:texts.AT_MOST],
@@ -39,11 +47,11 @@ def failed(
         "count": before["count"] + 1 if before else 1,
         "first_at": before["first_at"] if before else now, "last_at": now,
     }  # fmt: skip
-    noted = run._replace(task_failure=dumps(told), updated_at=now)
-    if token_hash is not None:
-        noted = noted._replace(last_token=token_hash)
-    again = _ready(task, now + wait)._replace(attempt=task.attempt + 1, closes_refused=0)
-    return Change(answer={"ok": True}, refusal=refusal, runs=[noted], tasks=[again])
+    return run._replace(task_failure=dumps(told), updated_at=now)
+
+
+def _backoff(failures: int) -> float:
+    return min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2.0 ** min(failures, _DOUBLINGS))
 
 
 def beat(run: Run, task: Task | None, token_hash: str, lease_secs: float, now: float) -> Change:
@@ -63,11 +71,21 @@ def check_lease(run: Run, task: Task | None, token_hash: str) -> Task:
     return task
 
 
-def expire(task: Task | None, now: float) -> Change:
-    """Take back a lease that has run out: it counts as an attempt, and the task is ready at once."""
+def expire(run: Run, task: Task | None, now: float) -> Change:
+    """Take back a lease that has run out: it counts as an attempt, and people see it on the run.
+
+    Twice the task is ready at once, for a worker may have died; from then on, after a back-off: it may be the
+    task that kills them.
+    """
     if task is None or task.token is None or task.deadline_at is None or task.deadline_at > now:
         return Change(answer=False)
-    return Change(answer=True, tasks=[_ready(task, now)._replace(attempt=task.attempt + 1)])
+    now = max(now, run.updated_at)
+    attempt = task.attempt + 1
+    wait = 0.0 if attempt <= _FREE_EXPIRIES else _backoff(attempt - _FREE_EXPIRIES - 1)
+    failure = TaskFailure(cause="timeout", message=f"worker {task.owner} did not answer in time")
+    return Change(
+        answer=True, runs=[_noted(run, failure, now)], tasks=[_ready(task, now + wait)._replace(attempt=attempt)]
+    )
 
 
 def give_back(task: Task | None, now: float) -> Change:

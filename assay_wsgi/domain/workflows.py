@@ -4,6 +4,7 @@
                |                        |
                +------- terminate ------+--> FAILED (close_reason terminated)
                +-- cancel --> CANCELLED
+               +-- its time is over --> TIMED_OUT
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from typing import Any
 from ..jsontext import dumps
 from ..jsontext import embed
 from ..jsontext import loads
+from . import timers
 from .change import Change
 from .change import RunPen
+from .closing import FindParent
+from .closing import close
+from .closing import nobody
 from .errors import AlreadyStarted
 from .errors import AlreadyTerminal
 from .errors import SignalLimit
@@ -27,39 +32,44 @@ from .model import Status
 from .model import Task
 from .requests import SentSignal
 from .requests import StartRun
+from .timers import FindTimer
+from .timers import no_timer
 
 SIGNALS_AT_MOST = 10_000  # that one run takes
+CANCEL_GRACE_SECS = 60.0
 UNSUCCESSFUL = frozenset({Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
 
 
 def start(
-    request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None, now: float
-) -> Change:
+    request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None, now: float,
+    find_parent: FindParent = nobody,
+) -> Change:  # fmt: skip
     """Start a run under `workflow_id`, whose newest run is `newest`. Raises AlreadyStarted."""
     if newest is not None and not newest.closed and request.id_conflict == "use_existing":
         return Change(answer={**_identity(newest), "status": newest.status, "already_started": True})
     change = Change()
-    pen = _begin(change, request, workflow_id, run_key, newest, newest_task, now)
+    pen = begin(change, request, workflow_id, run_key, newest, newest_task, now, find_parent)
     run = pen.done()
     change.answer = {**_identity(run), "status": run.status}
     return change
 
 
-def _begin(
+def begin(
     change: Change, request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None,
-    now: float,
+    now: float, find_parent: FindParent = nobody, **links: Any,
 ) -> RunPen:  # fmt: skip
-    """Write a new run into `change` up to its first event. Raises AlreadyStarted."""
+    """Write a new run into `change` up to its first event. `links` = its columns of family. Raises AlreadyStarted."""
     if newest is not None:
         if not newest.closed and request.id_conflict == "terminate_existing":
-            _terminate(change, newest, newest_task, f"replaced by a new run of {workflow_id}", None, now)
+            reason = f"replaced by a new run of {workflow_id}"
+            _terminate(change, newest, newest_task, reason, None, now, find_parent)
         elif not newest.closed or not _may_repeat(newest, request.id_reuse):
             raise AlreadyStarted(
                 f"workflow {workflow_id} is {newest.status}: {_way_out(newest)}",
                 run_id=newest.run_id, run_status=newest.status,
             )  # fmt: skip
         now = max(now, newest.created_at + 1e-6, newest.updated_at)  # the newest run is the newest by its time, too
-    run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, now)
+    run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, now)._replace(**links)
     pen = RunPen(change, run, None, now, fresh=True)
     pen.waking_event("WorkflowStarted", request.input)
     pen.notice("workflow_started", workflow_type=run.workflow_type)
@@ -68,8 +78,9 @@ def _begin(
 
 
 def signal(
-    run: Run, task: Task | None, sent: SentSignal, known: int | None, now: float, received: Callable[[], int] = int
-) -> Change:
+    run: Run, task: Task | None, sent: SentSignal, known: int | None, now: float, received: Callable[[], int] = int,
+    find_timer: FindTimer = no_timer,
+) -> Change:  # fmt: skip
     """Add a signal to the history. `known` = seq of the event with this signal_id, `received` = how many came so far.
 
     Raises WorkflowClosed, SignalLimit.
@@ -83,7 +94,7 @@ def signal(
         )  # fmt: skip
     change = Change()
     pen = RunPen(change, run, task, now)
-    seq = _receive(pen, sent, received)
+    seq = _receive(pen, sent, received, find_timer)
     pen.done()
     change.answer = {"ok": True, "run_id": run.run_id, "event_seq": seq}
     return change
@@ -92,6 +103,7 @@ def signal(
 def signal_with_start(
     request: StartRun, workflow_id: str, run_key: int, newest: Run | None, newest_task: Task | None,
     sent: SentSignal, known: int | None, now: float, received: Callable[[], int] = int,
+    find_timer: FindTimer = no_timer,
 ) -> Change:  # fmt: skip
     """Signal the open run of an id; where there is none, start one that has the signal from the beginning.
 
@@ -105,15 +117,15 @@ def signal_with_start(
     if newest is not None and not newest.closed:
         pen = RunPen(change, newest, newest_task, now)
     else:
-        pen = _begin(change, request, workflow_id, run_key, newest, newest_task, now)
-    seq = _receive(pen, sent, received)
+        pen = begin(change, request, workflow_id, run_key, newest, newest_task, now)
+    seq = _receive(pen, sent, received, find_timer)
     run = pen.done()
     change.answer = {**_identity(run), "status": run.status, "started": pen.fresh, "event_seq": seq}
     return change
 
 
-def _receive(pen: RunPen, sent: SentSignal, received: Callable[[], int]) -> int:
-    """Append a signal to the history. Returns its seq."""
+def _receive(pen: RunPen, sent: SentSignal, received: Callable[[], int], find_timer: FindTimer) -> int:
+    """Append a signal to the history, and end the timer of the wait that it meets. Returns its seq."""
     run, name = pen.run, sent.name
     # Each signal is an event, so a short history need not be counted.
     if run.last_seq >= SIGNALS_AT_MOST and received() >= SIGNALS_AT_MOST:
@@ -121,46 +133,121 @@ def _receive(pen: RunPen, sent: SentSignal, received: Callable[[], int]) -> int:
     told: dict[str, Any] = {"signal": name, "payload": embed(sent.payload)}
     if sent.signal_id is not None:
         told["signal_id"] = sent.signal_id
-    seq = pen.waking_event("SignalReceived", dumps(told))
-    pen.set(signal_seq=seq, waiting_for=None)
+    seq = append_signal(pen, name, dumps(told), sent.signal_id)
+    pen.set(waiting_for=None)
     if run.awaited is not None:
-        pen.set(awaited=_met(run.awaited, name, seq))
-    pen.change.signals.append(Signal(run.run_key, seq, name, sent.signal_id, pen.now))
+        awaited, timer_seq = _met(run.awaited, name, seq)
+        pen.set(awaited=awaited)
+        timer = None if timer_seq is None else find_timer(timer_seq)
+        if timer is not None:
+            timers.cancel(pen, timer)
     pen.notice("signal_received", signal=name)
     return seq
 
 
-def cancel(run: Run, task: Task | None, reason: str | None, now: float) -> Change:
+def append_signal(pen: RunPen, name: str, payload: str | None, signal_id: str | None) -> int:
+    """Append a SignalReceived with its row. Returns its seq."""
+    seq = pen.waking_event("SignalReceived", payload)
+    pen.set(signal_seq=seq)
+    pen.change.signals.append(Signal(pen.run.run_key, seq, name, signal_id, pen.now))
+    return seq
+
+
+def cancel(
+    run: Run, task: Task | None, reason: str | None, now: float, find_parent: FindParent = nobody,
+    grace_secs: float = CANCEL_GRACE_SECS,
+) -> Change:  # fmt: skip
     """Ask the run to end. One that no worker ever took ends at once. Raises AlreadyTerminal."""
     _refuse_closed(run, "cancelled")
     if run.cancel_requested_at is not None:
         return Change(answer={"ok": True, "run_id": run.run_id})
     change = Change()
     pen = RunPen(change, run, task, now)
-    seq = pen.waking_event("WorkflowCancelRequested", dumps({"reason": reason}))
-    pen.set(cancel_requested_at=pen.now, signal_seq=seq, waiting_for=None)
+    request_cancel(pen, reason, grace_secs)
     if run.status == Status.PENDING:
-        pen.close(Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None)
+        close(pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, find_parent)
     pen.done()
     change.answer = {"ok": True, "run_id": run.run_id}
     return change
 
 
-def terminate(run: Run, task: Task | None, reason: str | None, by: str | None, now: float) -> Change:
+def request_cancel(pen: RunPen, reason: str | None, grace_secs: float) -> None:
+    """Append a cancel request, of which a worker must learn; the grace is for the case that there is none."""
+    seq = pen.waking_event("WorkflowCancelRequested", dumps({"reason": reason}))
+    pen.set(cancel_requested_at=pen.now, signal_seq=seq, waiting_for=None)
+    pen.set(deadline_at=_earliest(pen.run, pen.now + grace_secs))
+
+
+def terminate(
+    run: Run, task: Task | None, reason: str | None, by: str | None, now: float, find_parent: FindParent = nobody
+) -> Change:
     """End the run now, whatever it is doing; its workers are not asked. Raises AlreadyTerminal."""
     _refuse_closed(run, "terminated")
     change = Change(answer={"ok": True, "run_id": run.run_id})
-    _terminate(change, run, task, reason, by, now)
+    _terminate(change, run, task, reason, by, now, find_parent)
     return change
 
 
-def _terminate(change: Change, run: Run, task: Task | None, reason: str | None, by: str | None, now: float) -> None:
+def _terminate(
+    change: Change, run: Run, task: Task | None, reason: str | None, by: str | None, now: float,
+    find_parent: FindParent,
+) -> None:  # fmt: skip
     pen = RunPen(change, run, task, now)
-    pen.close(
-        Status.FAILED, CloseReason.TERMINATED, "WorkflowTerminated", dumps({"reason": reason, "by": by}),
-        error=f"terminated: {reason}" if reason else "terminated",
+    close(
+        pen, Status.FAILED, CloseReason.TERMINATED, "WorkflowTerminated", dumps({"reason": reason, "by": by}),
+        find_parent, error=f"terminated: {reason}" if reason else "terminated",
     )  # fmt: skip
     pen.done()
+
+
+def expire(
+    run: Run, task: Task | None, now: float, last_poll: Callable[[], float | None], grace_secs: float,
+    find_parent: FindParent = nobody,
+) -> Change:  # fmt: skip
+    """End a run whose time is over, or that was asked to end and has no worker. Answers whether it ended.
+
+    `last_poll` = when somebody last asked for work of its queue.
+    """
+    if run.closed or run.deadline_at is None or run.deadline_at > now:
+        return Change(answer=False)
+    change = Change(answer=True)
+    pen = RunPen(change, run, task, now)
+    over = [kind for kind, moment in _deadlines(run).items() if moment <= now]
+    if over:
+        close(
+            pen, Status.TIMED_OUT, CloseReason.TIMED_OUT, "WorkflowTimedOut", dumps({"timeout_type": over[0]}),
+            find_parent, error=f"timed out: {over[0]}",
+        )  # fmt: skip
+    elif _nobody_works_on(run, task, now, last_poll, grace_secs):
+        close(pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, find_parent)
+    else:
+        change.answer = False
+        look_again = now + grace_secs if run.cancel_requested_at is not None else None
+        pen.set(deadline_at=_earliest(run, look_again))
+    pen.done()
+    return change
+
+
+def _nobody_works_on(
+    run: Run, task: Task | None, now: float, last_poll: Callable[[], float | None], grace_secs: float
+) -> bool:
+    """Whether a run that was asked to end has waited in vain for a worker to say yes."""
+    if run.cancel_requested_at is None or run.cancel_requested_at + grace_secs > now:
+        return False
+    if task is None or task.token is not None:  # a worker knows of it
+        return False
+    polled = last_poll()
+    return polled is None or polled + grace_secs <= now
+
+
+def _deadlines(run: Run) -> dict[str, float]:
+    known = {"execution": run.chain_deadline_at, "run": run.run_deadline_at}
+    return {kind: moment for kind, moment in known.items() if moment is not None}
+
+
+def _earliest(run: Run, other: float | None) -> float | None:
+    moments = [*_deadlines(run).values(), *([] if other is None else [other])]
+    return min(moments, default=None)
 
 
 def _refuse_closed(run: Run, verb: str) -> None:
@@ -187,18 +274,22 @@ def _identity(run: Run) -> dict[str, Any]:
     return {"workflow_id": run.workflow_id, "run_id": run.run_id}
 
 
-def _met(awaited: str, name: str, seq: int) -> str:
-    """Note that a wait for `name` has found its signal: the first one counts."""
+def _met(awaited: str, name: str, seq: int) -> tuple[str, int | None]:
+    """Note that a wait for `name` has found its signal: the first one counts. Gives the timer that bounded it, too."""
     waits = loads(awaited)
     if name in waits and waits[name][1] is None:
         waits[name][1] = seq
-        return dumps(waits)
-    return awaited
+        return dumps(waits), waits[name][2]
+    return awaited, None
 
 
 def _new_run(request: StartRun, workflow_id: str, run_key: int, feed_mark: int, now: float) -> Run:
     attributes = request.search_attributes
     run_id = f"run-{workflow_id}-{run_key}"
+    chain, alone = request.execution_timeout_secs, request.run_timeout_secs
+    chain_deadline_at = None if chain is None else now + chain
+    run_deadline_at = None if alone is None else now + alone
+    moments = [moment for moment in (chain_deadline_at, run_deadline_at) if moment is not None]
     return Run(
         run_key=run_key,
         namespace=request.namespace,
@@ -221,13 +312,17 @@ def _new_run(request: StartRun, workflow_id: str, run_key: int, feed_mark: int, 
         first_run_id=run_id,
         continued_from=None,
         continued_to=None,
+        has_children=False,
         last_seq=0,
         wake_seq=0,
         seen_seq=0,
         signal_seq=0,
         last_token=None,
         feed_mark=feed_mark,
-        deadline_at=None,
+        run_timeout_secs=alone,
+        run_deadline_at=run_deadline_at,
+        chain_deadline_at=chain_deadline_at,
+        deadline_at=min(moments, default=None),
         cancel_requested_at=None,
         paused=None,
         waiting_for=None,

@@ -107,7 +107,8 @@ class Tasks:
 
         Raises WorkflowClosed, LeaseLost, AmbiguousRun, BadCommand, Nondeterminism, UnhandledEvents.
         """
-        answer: dict[str, Any] = self._committer.do(TakeTurn(self._lease(task), report))
+        grace = self._store.settings.cancel_grace_secs
+        answer: dict[str, Any] = self._committer.do(TakeTurn(self._lease(task), report, grace))
         return answer
 
     def beat_workflow(self, task: TaskRef) -> dict[str, Any]:
@@ -149,4 +150,4 @@ class Tasks:
                 f"worker {task.worker_id} holds tasks of several runs named {task.workflow_id}: send the task_token",
                 namespaces=sorted(lease.namespace for lease in held),
             )
-        return TaskLease(run_key=held[0].key, token_hash=held[0].token_hash)
+        return TaskLease(run_key=held[0].key, token_hash=held[0].token_hash, namespace=held[0].namespace)

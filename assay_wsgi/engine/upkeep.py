@@ -11,23 +11,33 @@ import threading
 import time
 from collections.abc import Sequence
 
+from ..domain.closing import CLOSE_CHILDREN
+from ..domain.errors import AlreadyTerminal
 from ..domain.errors import AssayError
+from ..jsontext import loads
 from ..store import pruning
 from ..store import reads
 from ..store.store import Store
 from .committer import Committer
+from .operations import CancelRun
 from .operations import ExpireActivity
+from .operations import ExpireRun
 from .operations import ExpireTask
+from .operations import FinishFollowup
+from .operations import FireTimer
 from .operations import GiveBackActivity
 from .operations import GiveBackTask
 from .operations import Operation
 from .operations import RetireWorker
+from .operations import TerminateRun
 from .wakeups import SIDECAR
 from .wakeups import Wakeups
 
 log = logging.getLogger(__name__)
 
 PASS = 200  # rows
+CHILDREN_AT_ONCE = 100
+_PARENT_CLOSED = "its parent has closed"
 LOOK_EVERY_SECS = 1.0
 _RETIRE_EVERY_SECS = 5.0
 _PRUNE_EVERY_SECS = 60.0
@@ -42,15 +52,54 @@ class Upkeep:
         self._wakeups = wakeups
 
     def expire(self, limit: int = PASS) -> int:
-        """Take back leases and end attempts whose deadline is due. Returns how many rows were looked at."""
+        """Do what is due: fire timers, end what took too long, take back leases. Returns how many rows it looked at.
+
+        At most `limit` of each kind.
+        """
         now = self._store.now()
+        grace = self._store.settings.cancel_grace_secs
         with self._store.read() as db:
-            runs = reads.due_tasks(db, now, limit)
-            attempts = reads.due_activities(db, now, limit)
-        expired = self._done([*map(ExpireTask, runs), *map(ExpireActivity, attempts)])
-        if expired:
-            log.info("leases taken back and attempts ended count=%s", expired)
-        return len(runs) + len(attempts)
+            timers = reads.due_timers(db, now, limit)
+            leases = reads.due_tasks(db, now, limit)
+            activities = reads.due_activities(db, now, limit)
+            runs = reads.due_runs(db, now, limit)
+        looked = 0
+        for what, operations in (
+            ("timers fired", [FireTimer(*timer) for timer in timers]),
+            ("leases taken back", [ExpireTask(run_key) for run_key in leases]),
+            ("activities timed out", [ExpireActivity(key) for key in activities]),
+            ("runs ended", [ExpireRun(run_key, grace) for run_key in runs]),
+        ):
+            looked += len(operations)
+            done = self._done(operations)
+            if done:
+                log.info("%s count=%s", what, done)
+        return looked + self.follow_up(limit)
+
+    def follow_up(self, limit: int = PASS) -> int:
+        """See to the children of closed runs, in bounded units. Returns how many rows it looked at."""
+        with self._store.read() as db:
+            due = reads.due_followups(db, self._store.now(), limit)
+        return sum(self._close_children(followup) for followup in due if followup.kind == CLOSE_CHILDREN)
+
+    def _close_children(self, followup: reads.DueFollowup) -> int:
+        """Bring parent_close about for some children; strike the followup out when there are no more."""
+        terminated = bool(loads(followup.detail or "{}").get("terminated"))
+        with self._store.read() as db:
+            children = reads.children_to_close(db, followup.run_key, CHILDREN_AT_ONCE, terminated=terminated)
+        if not children:
+            self._done([FinishFollowup(followup.id)])
+            return 1
+        grace = self._store.settings.cancel_grace_secs
+        self._done(
+            [
+                TerminateRun(child.namespace, child.workflow_id, child.run_key, child.run_id, _PARENT_CLOSED, None)
+                if terminated or child.parent_close == "terminate"
+                else CancelRun(child.namespace, child.workflow_id, child.run_key, child.run_id, _PARENT_CLOSED, grace)
+                for child in children
+            ]
+        )
+        return len(children)
 
     def retire_dead_workers(self, limit: int = PASS) -> int:
         """Retire workers that are silent, free what retired ones hold. Returns how many workers were retired."""
@@ -120,6 +169,8 @@ class Upkeep:
         for operation, outcome in zip(operations, self._committer.submit(operations), strict=True):
             if outcome.error is None:
                 done += bool(outcome.answer)
+            elif isinstance(outcome.error, AlreadyTerminal):
+                pass  # it has ended by itself meanwhile
             elif isinstance(outcome.error, AssayError):
                 log.warning("%s left for the next pass reason=%s", operation, outcome.error)
             else:

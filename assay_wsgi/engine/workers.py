@@ -78,7 +78,7 @@ class Workers:
         taker = self._taker(exchange, session)
         if taker is not None:
             self._store.liveness.queue_polled(exchange.namespace, exchange.queue)
-        operations, refusals = _operations(exchange)
+        operations, refusals = _operations(exchange, self._store.settings.cancel_grace_secs)
         operations += self._given_back(exchange) if session.current else []
         outcomes: list[Outcome] = []
         tries = taker is not None and (bool(operations) or exchange.worker is not None)
@@ -231,13 +231,13 @@ def _not_current(session: Session) -> AssayError:
     return SessionReplaced("this worker is not known here: begin a session", code="session_unknown")
 
 
-def _operations(exchange: Exchange) -> tuple[list[Operation], dict[int, AssayError]]:
+def _operations(exchange: Exchange, cancel_grace_secs: float) -> tuple[list[Operation], dict[int, AssayError]]:
     """Make the operations of what is handed in; a token that cannot be read is refused in its place."""
     operations: list[Operation] = []
     refusals: dict[int, AssayError] = {}
     namespace = exchange.namespace
     makers: list[Callable[[], Operation]] = [
-        *(partial(TakeTurn.of, turn, namespace) for turn in exchange.workflow_results),
+        *(partial(TakeTurn.of, turn, namespace, cancel_grace_secs) for turn in exchange.workflow_results),
         *(partial(ReportActivity, report.task_token, namespace, report) for report in exchange.activity_results),
         *(partial(BeatActivity, beat.task_token, namespace, beat) for beat in exchange.heartbeats),
     ]

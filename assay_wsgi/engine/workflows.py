@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..domain.commands import ContinueAsNew
 from ..domain.errors import AlreadyStarted
 from ..domain.errors import AssayError
 from ..domain.errors import NotFound
@@ -21,6 +22,7 @@ from ..store import reads
 from ..store.store import Store
 from .committer import Committer
 from .operations import CancelRun
+from .operations import ContinueRun
 from .operations import Keyed
 from .operations import Operation
 from .operations import SignalRun
@@ -103,7 +105,9 @@ class Workflows:
         self, ref: RunRef, reason: str | None = None, *, idempotency: Idempotency | None = None
     ) -> dict[str, Any]:
         """Ask a run to end. Raises NotFound, AlreadyTerminal, AmbiguousNamespace."""
-        return self._do(CancelRun(*named(self._store, ref), reason), idempotency)
+        return self._do(
+            CancelRun(*named(self._store, ref), reason, self._store.settings.cancel_grace_secs), idempotency
+        )
 
     def terminate(
         self, ref: RunRef, reason: str | None = None, *, by: str | None = None,
@@ -111,6 +115,16 @@ class Workflows:
     ) -> dict[str, Any]:  # fmt: skip
         """End a run now. Raises NotFound, AlreadyTerminal, AmbiguousNamespace."""
         return self._do(TerminateRun(*named(self._store, ref), reason, by), idempotency)
+
+    def continue_as_new(
+        self, ref: RunRef, command: ContinueAsNew, *, idempotency: Idempotency | None = None
+    ) -> dict[str, Any]:
+        """Close an open run and start the next of its chain; of a closed one start a fresh run like it.
+
+        Answers workflow_id, run_id, status. Raises NotFound, AlreadyStarted, AmbiguousNamespace.
+        """
+        grace = self._store.settings.cancel_grace_secs
+        return self._do(ContinueRun(*named(self._store, ref), command, grace), idempotency)
 
     def _do(self, operation: Operation, idempotency: Idempotency | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._committer.do(self._keyed(operation, idempotency))
@@ -156,6 +170,23 @@ class Workflows:
             of_run = replace(wanted, namespace=run.namespace, parent_chain_key=run.first_run_key)
             found, cursor = lists.workflows(db, of_run)
         return [run_record(seen) for seen in found], cursor
+
+    def tree(self, ref: RunRef, *, limit: int = 1000) -> dict[str, Any]:
+        """Give a run and all below it, each with its `children`, oldest first; at most `limit` runs in all.
+
+        `truncated` says whether there are more. Raises NotFound, AmbiguousNamespace.
+        """
+        with self._store.read() as db:
+            top = find(db, ref)
+            below, truncated = lists.descendants(db, top.run.first_run_key, limit - 1)
+        nodes: dict[int, dict[str, Any]] = {top.run.first_run_key: {**run_record(top), "children": []}}
+        for seen in below:
+            node: dict[str, Any] = {**run_record(seen), "children": []}
+            above = nodes.get(seen.run.parent_chain_key or 0)
+            if above is not None:
+                above["children"].append(node)
+            nodes.setdefault(seen.run.first_run_key, node)
+        return {**nodes[top.run.first_run_key], "truncated": truncated}
 
     def events(self, ref: RunRef, *, after_seq: int = 0, before_seq: int = reads.MAX_SEQ) -> Sequence[dict[str, Any]]:
         """Give a run's history; payloads are JSON text. Raises NotFound, AmbiguousNamespace."""

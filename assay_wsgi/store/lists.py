@@ -48,6 +48,28 @@ def workflows(db: Connection, wanted: ListFilter) -> tuple[list[SeenRun], str | 
     return rows, _cursor(rows[-1].run.created_at, rows[-1].run.run_key) if more else None
 
 
+def descendants(db: Connection, chain: int, limit: int) -> tuple[list[SeenRun], bool]:
+    """Give the runs below a chain, generation by generation, oldest first, and whether there are more.
+
+    Of a child that continued as new all runs are there.
+    """
+    rows: list[SeenRun] = []
+    above = [chain]
+    while above:
+        found = db.rows(
+            f"SELECT {RUNS.prefixed('w')}, {CLAIMED_BY}, {PARENT_ID} FROM workflows w WHERE "
+            f"w.parent_chain_key IS NOT NULL AND {db.dialect.in_list('w.parent_chain_key')} "
+            "ORDER BY w.created_at, w.run_key LIMIT ?",
+            (db.dialect.list_of(above), limit - len(rows) + 1),
+        )
+        generation = [SeenRun(Run._make(row[:-2]), row[-2], row[-1]) for row in found]
+        if len(rows) + len(generation) > limit:
+            return [*rows, *generation][:limit], True
+        rows += generation
+        above = sorted({seen.run.first_run_key for seen in generation if seen.run.has_children})
+    return rows, False
+
+
 def _size(seen: SeenRun) -> int:
     run = seen.run
     return sum(len(text) for text in (run.input, run.result, run.search_attributes) if text is not None)

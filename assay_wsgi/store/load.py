@@ -12,15 +12,18 @@ from ..domain.model import Activity
 from ..domain.model import Run
 from ..domain.model import StoredAnswer
 from ..domain.model import Task
+from ..domain.model import Timer
 from ..domain.model import Worker
 from .connection import Connection
 from .mapping import ACTIVITIES
 from .mapping import ANSWERS
 from .mapping import RUNS
 from .mapping import TASKS
+from .mapping import TIMERS
 from .mapping import WORKERS
 from .needs import BeginAgain
 from .needs import Needs
+from .rows import CarriedSignal
 from .rows import Contents
 from .rows import Named
 from .rows import Rows
@@ -29,6 +32,10 @@ _LOOKS_AT_MOST = 5
 _NEWEST = (
     "SELECT x.namespace, x.workflow_id, (SELECT w.run_key FROM workflows w WHERE w.workflow_id = x.workflow_id "
     "AND w.namespace = x.namespace ORDER BY w.created_at DESC, w.run_key DESC LIMIT 1) FROM {records}"
+)
+_CARRIED = (
+    "SELECT e.seq, s.name, e.payload, s.signal_id FROM workflow_signals s JOIN workflow_events e "
+    "ON e.run_key = s.run_key AND e.seq = s.event_seq WHERE s.run_key = ? AND s.event_seq >= ? ORDER BY e.seq"
 )
 _TASK_AT = 2 + len(RUNS.names)
 _NAME = (("namespace", "text"), ("workflow_id", "text"))
@@ -41,6 +48,8 @@ def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> No
     _find_names(db, needs.names, rows)
     _find_activities(db, needs.activities, rows)
     wanted = set(needs.runs)
+    _find_chains(db, needs, rows)
+    wanted.update(rows.chains.values())
     wanted.update(named.run_key for named in rows.named.values() if named.run_key is not None)
     wanted.update(run_key for run_key in rows.activity_runs.values() if run_key is not None)
     wanted.update(run_key for _, _, run_key, _ in needs.signal_ids if run_key is not None)
@@ -50,8 +59,12 @@ def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> No
     for _ in range(_LOOKS_AT_MOST):
         closed = [name for name in needs.names if _looks_closed(rows, name)]
         before = {name: rows.named[name] for name in closed}
+        ended = [chain for chain, run_key in rows.chains.items() if _is_closed(rows, run_key)]
+        newest = {chain: rows.chains[chain] for chain in ended}
         _find_names(db, closed, rows)
+        _find_newest_of(db, ended, rows)
         moved = [rows.named[name].run_key for name in closed if rows.named[name] != before[name]]
+        moved += [rows.chains[chain] for chain in ended if rows.chains[chain] != newest[chain]]
         if not moved:
             return
         _lock_and_load(db, {run_key for run_key in moved if run_key is not None}, rows, wait=wait)
@@ -64,6 +77,8 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
         _load_activities(db, needs.activities, rows)
     if needs.seqs:
         _load_by_seq(db, needs.seqs, rows)
+    if needs.timers:
+        _load_timers(db, needs.timers, rows)
     if needs.recorded:
         _load_recorded(db, needs.recorded, rows)
     if needs.snapshots:
@@ -80,6 +95,10 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
         rows.unread[run_key, after] = db.rows(
             "SELECT event_seq, name FROM workflow_signals WHERE run_key = ? AND event_seq > ?", (run_key, after)
         )
+    for run_key, seq in needs.carried:
+        rows.carried[run_key, seq] = [CarriedSignal(*row) for row in db.rows(_CARRIED, (run_key, seq))]
+    if needs.polls:
+        _load_polls(db, needs.polls, rows)
     if needs.answers:
         _load_answers(db, needs.answers, rows)
     if needs.workers:
@@ -92,6 +111,13 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
     if needs.open_activities:
         open_ones = "workflow_activities WHERE status IN ('PENDING', 'RUNNING') AND"
         rows.open_activity_counts.update(_counts(db, open_ones, needs.open_activities))
+    if needs.open_children:
+        sql = (
+            "SELECT parent_chain_key, COUNT(*) FROM workflows WHERE status IN ('PENDING', 'RUNNING') AND "
+            f"parent_chain_key IS NOT NULL AND {db.dialect.in_list('parent_chain_key')} GROUP BY parent_chain_key"
+        )
+        counted = dict(db.rows(sql, (db.dialect.list_of(sorted(needs.open_children)),)))
+        rows.open_child_counts.update({chain: counted.get(chain, 0) for chain in needs.open_children})
     if needs.signal_counts:
         rows.signal_counts.update(_counts(db, "workflow_signals WHERE", needs.signal_counts))
 
@@ -152,8 +178,40 @@ def _find_activities(db: Connection, keys: set[int], rows: Rows) -> None:
     rows.activity_runs.update({key: found.get(key) for key in keys})
 
 
+def _find_chains(db: Connection, needs: Needs, rows: Rows) -> None:
+    """Find the parents of runs that may close: each is the newest run of a chain, to be told of it."""
+    chains = set(needs.chains)
+    closing = set(needs.closing)
+    closing.update(named.run_key for named in rows.named.values() if named.run_key is not None)
+    if closing:
+        found = db.rows(
+            "SELECT parent_chain_key FROM workflows WHERE parent_chain_key IS NOT NULL AND "
+            f"{db.dialect.in_list('run_key')}",
+            (db.dialect.list_of(sorted(closing)),),
+        )
+        chains.update(chain for (chain,) in found)
+    _find_newest_of(db, chains, rows)
+
+
+def _find_newest_of(db: Connection, chains: Iterable[int], rows: Rows) -> None:
+    wanted = sorted(chains)
+    if not wanted:
+        return
+    source = db.dialect.records((("chain", "bigint"),))
+    sql = (
+        "SELECT x.chain, (SELECT w.run_key FROM workflows w WHERE w.first_run_key = x.chain "
+        "AND w.continued_from IS NOT NULL ORDER BY w.created_at DESC, w.run_key DESC LIMIT 1) "
+        f"FROM {source}"
+    )
+    for chain, run_key in db.rows(sql, (db.dialect.records_of(("chain",), [(chain,) for chain in wanted]),)):
+        rows.chains[chain] = chain if run_key is None else run_key
+
+
 def _looks_closed(rows: Rows, name: tuple[str, str]) -> bool:
-    run_key = rows.named[name].run_key
+    return _is_closed(rows, rows.named[name].run_key)
+
+
+def _is_closed(rows: Rows, run_key: int | None) -> bool:
     run = None if run_key is None else rows.runs.get(run_key)
     return run is not None and run.closed
 
@@ -217,6 +275,30 @@ def _load_by_seq(db: Connection, seqs: set[tuple[int, int]], rows: Rows) -> None
         rows.activity_runs[activity.activity_key] = activity.run_key
 
 
+def _load_timers(db: Connection, wanted: set[tuple[int, int]], rows: Rows) -> None:
+    source = db.dialect.records((("run_key", "bigint"), ("seq", "integer")))
+    sql = (
+        f"SELECT {TIMERS.prefixed('t')} FROM {source} JOIN workflow_timers t ON t.run_key = x.run_key AND t.seq = x.seq"
+    )
+    rows.timers.update(dict.fromkeys(wanted))
+    for row in db.rows(sql, (db.dialect.records_of(("run_key", "seq"), sorted(wanted)),)):
+        timer = Timer._make(row)
+        rows.timers[timer.run_key, timer.seq] = timer
+
+
+def _load_polls(db: Connection, wanted: set[tuple[str, str]], rows: Rows) -> None:
+    source = db.dialect.records((("namespace", "text"), ("task_queue", "text")))
+    sql = (
+        f"SELECT q.namespace, q.task_queue, q.last_poll_at FROM {source} JOIN queues q "
+        "ON q.namespace = x.namespace AND q.task_queue = x.task_queue"
+    )
+    rows.polls.update(dict.fromkeys(wanted))
+    for namespace, queue, polled_at in db.rows(
+        sql, (db.dialect.records_of(("namespace", "task_queue"), sorted(wanted)),)
+    ):
+        rows.polls[namespace, queue] = polled_at
+
+
 def _load_recorded(db: Connection, wanted: set[tuple[int, str, int]], rows: Rows) -> None:
     columns = (("run_key", "bigint"), ("event_type", "text"), ("ref_seq", "integer"))
     sql = (
@@ -232,12 +314,19 @@ def _load_recorded(db: Connection, wanted: set[tuple[int, str, int]], rows: Rows
 
 def _load_signal_ids(db: Connection, needs: Needs, rows: Rows) -> None:
     pairs = set()
+    successors: dict[int, int] = {}  # a signal id counts for the run and for the one that it continues
     for namespace, workflow_id, run_key, signal_id in needs.signal_ids:
         if run_key is None:
             named = rows.named.get((namespace, workflow_id))
             run_key = named.run_key if named is not None else None
-        if run_key is not None:
-            pairs.add((run_key, signal_id))
+        if run_key is None:
+            continue
+        pairs.add((run_key, signal_id))
+        run = rows.runs.get(run_key)
+        if run is not None and run.continued_from is not None:
+            before = int(run.continued_from.rpartition("-")[2])
+            successors[before] = run_key
+            pairs.add((before, signal_id))
     if not pairs:
         return
     source = db.dialect.records((("run_key", "bigint"), ("signal_id", "text")))
@@ -246,7 +335,7 @@ def _load_signal_ids(db: Connection, needs: Needs, rows: Rows) -> None:
         "ON s.run_key = x.run_key AND s.signal_id = x.signal_id"
     )
     for run_key, signal_id, seq in db.rows(sql, (db.dialect.records_of(("run_key", "signal_id"), sorted(pairs)),)):
-        rows.signal_ids[run_key, signal_id] = seq
+        rows.signal_ids.setdefault((successors.get(run_key, run_key), signal_id), seq)
 
 
 def _load_answers(db: Connection, wanted: set[tuple[str, str]], rows: Rows) -> None:

@@ -71,7 +71,7 @@ RUNS = Table(
     fixed=(
         "namespace", "workflow_id", "run_id", "workflow_type", "task_queue", "input", "priority", "parent_key",
         "parent_chain_key", "child_command", "parent_close", "first_run_key", "first_run_id", "continued_from",
-        "created_at",
+        "run_timeout_secs", "run_deadline_at", "chain_deadline_at", "created_at",
     ),
 )  # fmt: skip
 TASKS = Table(
@@ -91,6 +91,13 @@ ACTIVITIES = Table(
         "start_to_close_secs", "schedule_to_close_secs", "heartbeat_timeout_secs", "scheduled_at",
     ),
 )  # fmt: skip
+TIMERS = Table(
+    "workflow_timers",
+    model.Timer,
+    key=("run_key", "seq"),
+    fixed=("timer_key", "namespace", "fire_at", "created_at"),
+)
+FOLLOWUPS = Table("followups", model.Followup, key=())
 ATTEMPTS = Table("activity_attempts", model.Attempt, key=("activity_key", "attempt"))
 SIGNALS = Table("workflow_signals", model.Signal, key=("run_key", "event_seq"))
 SNAPSHOTS = Table("workflow_snapshots", model.Snapshot, key=("run_key",))

@@ -17,13 +17,19 @@ class Needs:
     names: set[tuple[str, str]] = field(default_factory=set)  # (namespace, workflow_id): its newest run
     runs: set[int] = field(default_factory=set)
     activities: set[int] = field(default_factory=set)  # by key; their runs are locked
+    closing: set[int] = field(default_factory=set)  # run_key: may close, so its parent is locked with it
+    chains: set[int] = field(default_factory=set)  # first run_key: the newest run of the chain
     seqs: set[tuple[int, int]] = field(default_factory=set)  # (run_key, seq) of activities
+    timers: set[tuple[int, int]] = field(default_factory=set)  # (run_key, seq)
     recorded: set[tuple[int, str, int]] = field(default_factory=set)  # (run_key, event_type, ref_seq)
     snapshots: set[int] = field(default_factory=set)  # run_key
     signal_ids: set[tuple[str, str, int | None, str]] = field(
         default_factory=set
     )  # (namespace, id, run_key, signal_id)
     unread: set[tuple[int, int]] = field(default_factory=set)  # (run_key, after seq): signals
+    carried: set[tuple[int, int]] = field(default_factory=set)  # (run_key, from seq): signals with their payloads
+    polls: set[tuple[str, str]] = field(default_factory=set)  # (namespace, queue): when it was last polled
+    open_children: set[int] = field(default_factory=set)  # first run_key of the parents: how many are open
     answers: set[tuple[str, str]] = field(default_factory=set)  # (scope, key) of Idempotency-Keys
     workers: set[tuple[str, str]] = field(default_factory=set)  # (namespace, worker_id)
     namespaces: set[str] = field(default_factory=set)  # whether they are there

@@ -178,6 +178,16 @@ _QUEUES = {
 # ------------------------------------------------------------------------------------- for the upkeep
 
 
+class ChildToClose(NamedTuple):
+    """An open child of a closed parent."""
+
+    run_key: int
+    namespace: str
+    workflow_id: str
+    run_id: str
+    parent_close: str
+
+
 def due_tasks(db: Connection, now: float, limit: int) -> list[int]:
     """Give runs whose lease has run out, the longest overdue first."""
     found = db.rows(
@@ -197,11 +207,73 @@ def due_activities(db: Connection, now: float, limit: int) -> list[int]:
     return [activity_key for (activity_key,) in found]
 
 
+def due_timers(db: Connection, now: float, limit: int) -> list[tuple[int, int]]:
+    """Give (run_key, seq) of timers whose time has come, the longest overdue first."""
+    found: list[tuple[int, int]] = db.rows(
+        "SELECT run_key, seq FROM workflow_timers WHERE status = 'PENDING' AND fire_at <= ? ORDER BY fire_at LIMIT ?",
+        (now, limit),
+    )
+    return found
+
+
+def due_runs(db: Connection, now: float, limit: int) -> list[int]:
+    """Give runs whose time is over, or whose cancel's grace is, the longest overdue first."""
+    found = db.rows(
+        "SELECT run_key FROM workflows WHERE deadline_at IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?",
+        (now, limit),
+    )
+    return [run_key for (run_key,) in found]
+
+
+class DueFollowup(NamedTuple):
+    """Work on other runs that is to be done."""
+
+    id: int
+    kind: str
+    run_key: int
+    detail: str | None
+
+
+def due_followups(db: Connection, now: float, limit: int) -> list[DueFollowup]:
+    """Give work that is to be done, the oldest first."""
+    found = db.rows(
+        "SELECT id, kind, run_key, detail FROM followups WHERE due_at <= ? ORDER BY due_at, id LIMIT ?", (now, limit)
+    )
+    return [DueFollowup(*row) for row in found]
+
+
+def children_to_close(db: Connection, chain: int, limit: int, *, terminated: bool) -> list[ChildToClose]:
+    """Give open children of a closed chain that its end concerns and that do not know of it yet."""
+    concerned = (
+        "parent_close <> 'abandon'"
+        if terminated
+        else "(parent_close = 'terminate' OR (parent_close = 'request_cancel' AND cancel_requested_at IS NULL))"
+    )
+    found = db.rows(
+        "SELECT run_key, namespace, workflow_id, run_id, parent_close FROM workflows WHERE parent_chain_key = ? "
+        f"AND parent_chain_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') AND {concerned} LIMIT ?",
+        (chain, limit),
+    )
+    return [ChildToClose(*row) for row in found]
+
+
+_DEADLINES = (
+    ("workflow_tasks", "deadline_at", "token IS NOT NULL"),
+    ("workflow_activities", "deadline_at", "deadline_at IS NOT NULL"),
+    ("workflow_timers", "fire_at", "status = 'PENDING'"),
+    ("workflows", "deadline_at", "deadline_at IS NOT NULL"),
+    ("followups", "due_at", "1 = 1"),
+)
+
+
 def next_deadline(db: Connection) -> float | None:
-    """Give the earliest deadline of a lease or an attempt."""
-    (task,) = db.one("SELECT MIN(deadline_at) FROM workflow_tasks WHERE token IS NOT NULL")
-    (activity,) = db.one("SELECT MIN(deadline_at) FROM workflow_activities WHERE deadline_at IS NOT NULL")
-    return min((moment for moment in (task, activity) if moment is not None), default=None)
+    """Give the earliest moment at which something falls due."""
+    moments = []
+    for table, column, pending in _DEADLINES:
+        (moment,) = db.one(f"SELECT MIN({column}) FROM {table} WHERE {pending}")
+        if moment is not None:
+            moments.append(moment)
+    return min(moments, default=None)
 
 
 def silent_workers(db: Connection, since: float, limit: int) -> list[tuple[str, str]]:

@@ -14,12 +14,14 @@ from ..domain.change import Change
 from ..domain.model import Activity
 from ..domain.model import Attempt
 from ..domain.model import Event
+from ..domain.model import Followup
 from ..domain.model import Notice
 from ..domain.model import Run
 from ..domain.model import Signal
 from ..domain.model import Snapshot
 from ..domain.model import StoredAnswer
 from ..domain.model import Task
+from ..domain.model import Timer
 from ..domain.model import Worker
 from ..domain.requests import MAIN
 from .needs import Held
@@ -31,6 +33,15 @@ class Named(NamedTuple):
     """What the search for a name found."""
 
     run_key: int | None
+
+
+class CarriedSignal(NamedTuple):
+    """A signal as the history holds it."""
+
+    seq: int
+    name: str
+    payload: str | None  # of its event
+    signal_id: str | None
 
 
 class Contents(NamedTuple):
@@ -55,6 +66,11 @@ class Rows:
         self.activity_runs: dict[int, int | None] = {}
         self.activities: dict[int, Activity] = {}
         self.by_seq: dict[tuple[int, int], Activity | None] = {}
+        self.chains: dict[int, int] = {}  # first run_key -> newest run_key
+        self.timers: dict[tuple[int, int], Timer | None] = {}
+        self.carried: dict[tuple[int, int], list[CarriedSignal]] = {}
+        self.polls: dict[tuple[str, str], float | None] = {}
+        self.open_child_counts: dict[int, int] = {}
         self.recorded: dict[tuple[int, str, int], str | None] = {}
         self.snapshots: dict[int, str | None] = {}
         self.signal_ids: dict[tuple[int, str], int] = {}
@@ -77,6 +93,10 @@ class Rows:
         self.events: list[Event] = []
         self.new_activities: set[int] = set()
         self.changed_activities: set[int] = set()
+        self.new_timers: set[tuple[int, int]] = set()
+        self.changed_timers: set[tuple[int, int]] = set()
+        self.followups: list[Followup] = []
+        self.done_followups: set[int] = set()
         self.attempts: list[Attempt] = []
         self.signals: list[Signal] = []
         self.new_snapshots: dict[int, Snapshot] = {}
@@ -110,6 +130,52 @@ class Rows:
             raise Missing(Needs(names={name}))
         run_key = self.named[name].run_key
         return None if run_key is None else self.run(run_key)
+
+    def parent_of(self, run: Run) -> tuple[Run, Task | None] | None:
+        """Give the newest run of the chain that started this one, with its task. Raises Held, Missing."""
+        chain = run.parent_chain_key
+        if chain is None:
+            return None
+        if chain not in self.chains:
+            raise Missing(Needs(chains={chain}))
+        parent = self.run(self.chains[chain])
+        return None if parent is None else (parent, self.task(parent.run_key))
+
+    def named_run(self, namespace: str, workflow_id: str) -> tuple[Run, Task | None] | None:
+        """Give the newest run of an id with its task. Raises Held, Missing."""
+        found = self.newest(namespace, workflow_id)
+        return None if found is None else (found, self.task(found.run_key))
+
+    def timer(self, run_key: int, seq: int) -> Timer | None:
+        """Give a timer, or None. Raises Missing."""
+        if (run_key, seq) not in self.timers:
+            raise Missing(Needs(timers={(run_key, seq)}))
+        return self.timers[run_key, seq]
+
+    def signals_from(self, run_key: int, seq: int) -> list[CarriedSignal]:
+        """Give the signals from an event on, with their payloads. Raises Missing."""
+        if (run_key, seq) not in self.carried:
+            raise Missing(Needs(carried={(run_key, seq)}))
+        ids = {(signal.run_key, signal.event_seq): signal for signal in self.signals}
+        new = [
+            CarriedSignal(event.seq, signal.name, event.payload, signal.signal_id)
+            for event in self.events
+            if event.run_key == run_key and event.seq >= seq and (signal := ids.get((run_key, event.seq))) is not None
+        ]
+        return [*self.carried[run_key, seq], *new]
+
+    def last_poll(self, namespace: str, queue: str) -> float | None:
+        """Say when somebody last asked for work of a queue, or None. Raises Missing."""
+        if (namespace, queue) not in self.polls:
+            raise Missing(Needs(polls={(namespace, queue)}))
+        return self.polls[namespace, queue]
+
+    def open_children(self, chain: int) -> int:
+        """Count the open children of a chain. Raises Missing."""
+        if chain not in self.open_child_counts:
+            raise Missing(Needs(open_children={chain}))
+        new = sum(self.runs[key].parent_chain_key == chain for key in self.new_runs if key in self.runs)
+        return self.open_child_counts[chain] + new
 
     def task(self, run_key: int) -> Task | None:
         """Give the task row of a locked run, or None."""
@@ -230,6 +296,8 @@ class Rows:
             self.runs[run.run_key] = run
             self.new_runs.add(run.run_key)
             self.named[run.namespace, run.workflow_id] = Named(run.run_key)
+            if run.continued_from is not None:
+                self.chains[run.first_run_key] = run.run_key
         for activity in change.new_activities:
             self._put_activity(activity)
             self.new_activities.add(activity.activity_key)
@@ -243,6 +311,13 @@ class Rows:
         for run_key in change.dropped_tasks:
             self.tasks.pop(run_key, None)
             self.changed_tasks.add(run_key)
+        for timer in change.timers:
+            key = (timer.run_key, timer.seq)
+            if self.timers.get(key) is None:
+                self.new_timers.add(key)
+            elif key not in self.new_timers:
+                self.changed_timers.add(key)
+            self.timers[key] = timer
         for signal in change.signals:
             self.signals.append(signal)
             if signal.signal_id is not None:
@@ -259,6 +334,8 @@ class Rows:
         self.events.extend(change.events)
         self.attempts.extend(change.attempts)
         self.notices.extend(change.notices)
+        self.followups.extend(change.followups)
+        self.done_followups.update(change.done_followups)
         self.closed.extend(change.closed)
         for run_key in change.dropped_runs:
             self._drop(run_key)
@@ -297,5 +374,8 @@ class Rows:
     def soonest_deadline(self) -> float | None:
         """Give the earliest deadline that this unit wrote: the sidecar may have to wake before it planned to."""
         deadlines: list[Any] = [self.tasks[key].deadline_at for key in self.changed_tasks if key in self.tasks]
-        deadlines += [self.activities[key].deadline_at for key in self.changed_activities]
+        deadlines += [self.activities[key].deadline_at for key in self.changed_activities | self.new_activities]
+        deadlines += [self.runs[key].deadline_at for key in self.changed_runs | self.new_runs if key in self.runs]
+        deadlines += [timer.fire_at for key in self.new_timers if (timer := self.timers[key]) is not None]
+        deadlines += [followup.due_at for followup in self.followups]
         return min((moment for moment in deadlines if moment is not None), default=None)

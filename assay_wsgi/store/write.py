@@ -16,12 +16,14 @@ from .mapping import ACTIVITIES
 from .mapping import ANSWERS
 from .mapping import ATTEMPTS
 from .mapping import EVENTS
+from .mapping import FOLLOWUPS
 from .mapping import NAMESPACES
 from .mapping import NOTICES
 from .mapping import RUNS
 from .mapping import SIGNALS
 from .mapping import SNAPSHOTS
 from .mapping import TASKS
+from .mapping import TIMERS
 from .mapping import WORKERS
 from .mapping import NamespaceRow
 from .mapping import NoticeRow
@@ -60,12 +62,19 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
     _insert(db, EVENTS, sorted(rows.events))
     _insert(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.new_activities)])
     _update(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.changed_activities)])
+    _insert(db, TIMERS, [timer for key in sorted(rows.new_timers) if (timer := rows.timers[key]) is not None])
+    _update(db, TIMERS, [timer for key in sorted(rows.changed_timers) if (timer := rows.timers[key]) is not None])
     _close_below(db, rows.closed, now)  # what the same unit has opened is closed, too
     _insert(db, ATTEMPTS, sorted(rows.attempts))
     _insert(db, SIGNALS, sorted(rows.signals))
     if rows.new_snapshots:
         db.dialect.upsert(db, SNAPSHOTS, [rows.new_snapshots[key] for key in sorted(rows.new_snapshots)])
     _write_tasks(db, rows)
+    if rows.followups:
+        db.dialect.insert(db, FOLLOWUPS, rows.followups)
+    if rows.done_followups:
+        done = db.dialect.list_of(sorted(rows.done_followups))
+        db.run(f"DELETE FROM followups WHERE {db.dialect.in_list('id')}", (done,))
     _insert_names(db, ANSWERS, sorted(rows.new_answers))
     if rows.dropped_runs:
         _drop_runs(db, rows.dropped_runs)

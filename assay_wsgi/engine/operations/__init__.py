@@ -20,7 +20,11 @@ from .namespaces import DeleteNamespace
 from .operation import Keyed
 from .operation import Operation
 from .runs import CancelRun
+from .runs import ContinueRun
 from .runs import DropRun
+from .runs import ExpireRun
+from .runs import FinishFollowup
+from .runs import FireTimer
 from .runs import OnRun
 from .runs import SignalRun
 from .runs import SignalWithStart
@@ -34,8 +38,9 @@ from .workers import BeginSession
 from .workers import RetireWorker
 
 __all__ = [
-    "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "CreateNamespace", "DeleteNamespace",
-    "DropRun", "ExpireActivity", "ExpireTask", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun",
-    "OnTask", "Operation", "ReleaseActivity", "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart",
-    "Start", "TakeTurn", "TaskLease", "TerminateRun",
+    "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ContinueRun", "CreateNamespace",
+    "DeleteNamespace", "DropRun", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup", "FireTimer",
+    "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation", "ReleaseActivity",
+    "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart", "Start", "TakeTurn", "TaskLease",
+    "TerminateRun",
 ]  # fmt: skip

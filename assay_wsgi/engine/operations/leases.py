@@ -24,7 +24,7 @@ class ExpireTask(Operation):
 
     def decide(self, rows: Rows, now: float) -> Change:
         run = rows.run(self.run_key)
-        return Change(answer=False) if run is None else tasks.expire(rows.task(self.run_key), max(now, run.updated_at))
+        return Change(answer=False) if run is None else tasks.expire(run, rows.task(self.run_key), now)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from ...domain import continuing
+from ...domain import timers
 from ...domain import workflows
 from ...domain.change import Change
+from ...domain.commands import ContinueAsNew
+from ...domain.continuing import Unread
 from ...domain.errors import NotFound
 from ...domain.model import Run
 from ...domain.requests import SentSignal
 from ...domain.requests import StartRun
+from ...domain.timers import FindTimer
+from ...domain.timers import no_timer
 from ...store.needs import Needs
 from ...store.rows import Rows
 from .operation import Operation
@@ -30,7 +36,7 @@ class Start(Operation):
     def decide(self, rows: Rows, now: float) -> Change:
         newest = rows.newest(self.request.namespace, self.workflow_id)
         task = None if newest is None else rows.task(newest.run_key)
-        return workflows.start(self.request, self.workflow_id, rows.new_key(), newest, task, now)
+        return workflows.start(self.request, self.workflow_id, rows.new_key(), newest, task, now, rows.parent_of)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ class SignalRun(OnRun):
         run = self.run(rows)
         known = rows.signal_event(run.run_key, self.sent.signal_id)
         received = partial(rows.signal_count, run.run_key)
-        return workflows.signal(run, rows.task(run.run_key), self.sent, known, now, received)
+        find_timer = partial(rows.timer, run.run_key)
+        return workflows.signal(run, rows.task(run.run_key), self.sent, known, now, received, find_timer)
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,14 @@ class SignalWithStart(Operation):
         newest = rows.newest(self.request.namespace, self.workflow_id)
         task = known = None
         received: Callable[[], int] = int
+        find_timer: FindTimer = no_timer
         if newest is not None:
             task = rows.task(newest.run_key)
             known = rows.signal_event(newest.run_key, self.sent.signal_id)
             received = partial(rows.signal_count, newest.run_key)
+            find_timer = partial(rows.timer, newest.run_key)
         return workflows.signal_with_start(
-            self.request, self.workflow_id, rows.new_key(), newest, task, self.sent, known, now, received
+            self.request, self.workflow_id, rows.new_key(), newest, task, self.sent, known, now, received, find_timer
         )
 
 
@@ -112,10 +121,15 @@ class CancelRun(OnRun):
     """Ask a run to end."""
 
     reason: str | None
+    grace_secs: float = workflows.CANCEL_GRACE_SECS
+
+    def needs(self, needs: Needs) -> None:
+        super().needs(needs)
+        _may_close(needs, self.run_key)
 
     def decide(self, rows: Rows, now: float) -> Change:
         run = self.run(rows)
-        return workflows.cancel(run, rows.task(run.run_key), self.reason, now)
+        return workflows.cancel(run, rows.task(run.run_key), self.reason, now, rows.parent_of, self.grace_secs)
 
 
 @dataclass(frozen=True)
@@ -125,9 +139,103 @@ class TerminateRun(OnRun):
     reason: str | None
     by: str | None
 
+    def needs(self, needs: Needs) -> None:
+        super().needs(needs)
+        _may_close(needs, self.run_key)
+
     def decide(self, rows: Rows, now: float) -> Change:
         run = self.run(rows)
-        return workflows.terminate(run, rows.task(run.run_key), self.reason, self.by, now)
+        return workflows.terminate(run, rows.task(run.run_key), self.reason, self.by, now, rows.parent_of)
+
+
+@dataclass(frozen=True)
+class ContinueRun(OnRun):
+    """Continue a run as new from outside; of a closed one, start a fresh run like it."""
+
+    command: ContinueAsNew
+    grace_secs: float = workflows.CANCEL_GRACE_SECS
+    weight = 10
+
+    def needs(self, needs: Needs) -> None:
+        super().needs(needs)
+        needs.names.add((self.namespace, self.command.workflow_id or continuing.next_id(self.workflow_id)))
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        run = self.run(rows)
+        workflow_id = self.command.workflow_id or continuing.next_id(self.workflow_id)
+        newest = rows.newest(self.namespace, workflow_id)
+        task = rows.task(run.run_key)
+        if run.closed:
+            other = None if newest is None else rows.task(newest.run_key)
+            return continuing.begin_anew(run, self.command, newest, other, rows.new_key(), now, rows.parent_of)
+        unread = unread_of(rows, run.run_key, (), run.seen_seq)
+        return continuing.continue_open(run, task, self.command, unread, newest, rows.new_key(), self.grace_secs, now)
+
+
+def _may_close(needs: Needs, run_key: int | None) -> None:
+    if run_key is not None:  # the runs of names are looked at anyway
+        needs.closing.add(run_key)
+
+
+def unread_of(rows: Rows, run_key: int, listed: tuple[int, ...], after: int) -> list[Unread]:
+    """Give the signals that a run's successor is given: those listed, and all after an event. Raises Missing."""
+    first = min((*listed, after + 1))
+    return [
+        Unread(signal.name, signal.payload, signal.signal_id)
+        for signal in rows.signals_from(run_key, first)
+        if signal.seq > after or signal.seq in listed
+    ]
+
+
+@dataclass(frozen=True)
+class ExpireRun(Operation):
+    """End a run whose time is over, or that was asked to end and has no worker. Answers whether it ended."""
+
+    run_key: int
+    grace_secs: float = workflows.CANCEL_GRACE_SECS
+
+    def needs(self, needs: Needs) -> None:
+        needs.runs.add(self.run_key)
+        needs.closing.add(self.run_key)
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        run = rows.run(self.run_key)
+        if run is None:
+            return Change(answer=False)
+        last_poll = partial(rows.last_poll, run.namespace, run.task_queue)
+        return workflows.expire(run, rows.task(self.run_key), now, last_poll, self.grace_secs, rows.parent_of)
+
+
+@dataclass(frozen=True)
+class FireTimer(Operation):
+    """Fire a timer whose time has come. Answers whether it did."""
+
+    run_key: int
+    seq: int
+
+    def needs(self, needs: Needs) -> None:
+        needs.runs.add(self.run_key)
+        needs.timers.add((self.run_key, self.seq))
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        run = rows.run(self.run_key)
+        if run is None:
+            return Change(answer=False)
+        return timers.fire(run, rows.task(self.run_key), rows.timer(self.run_key, self.seq), now)
+
+
+@dataclass(frozen=True)
+class FinishFollowup(Operation):
+    """Strike out work that is done."""
+
+    followup_id: int
+    weight = 1
+
+    def needs(self, needs: Needs) -> None:
+        """Nothing: whoever strikes it out first does so."""
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        return Change(answer=True, done_followups=[self.followup_id])
 
 
 @dataclass(frozen=True)

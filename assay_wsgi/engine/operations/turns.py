@@ -7,20 +7,31 @@ from functools import partial
 
 from ...domain import tasks
 from ...domain import turns
+from ...domain import workflows
 from ...domain.change import Change
+from ...domain.commands import ENDING
+from ...domain.commands import CancelActivity
+from ...domain.commands import CancelTimer
 from ...domain.commands import RecordSideEffect
 from ...domain.commands import RecordSnapshot
+from ...domain.commands import RequestCancelChild
 from ...domain.commands import ScheduleActivity
+from ...domain.commands import ScheduleTimer
+from ...domain.commands import StartChildWorkflow
 from ...domain.commands import UpsertSearchAttributes
+from ...domain.commands import WaitForSignal
 from ...domain.errors import LeaseLost
 from ...domain.model import Run
+from ...domain.model import Timer
 from ...domain.requests import TurnReport
+from ...domain.steps import Recorded
 from ...domain.tokens import hashed
 from ...domain.tokens import read_workflow_token
 from ...jsontext import loads
 from ...store.needs import Needs
 from ...store.rows import Rows
 from .operation import Operation
+from .runs import unread_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +89,14 @@ class TakeTurn(OnTask):
     """Take a worker's report on a workflow task."""
 
     report: TurnReport
+    cancel_grace_secs: float = workflows.CANCEL_GRACE_SECS
 
     @classmethod
-    def of(cls, report: TurnReport, namespace: str | None) -> TakeTurn:
+    def of(
+        cls, report: TurnReport, namespace: str | None, cancel_grace_secs: float = workflows.CANCEL_GRACE_SECS
+    ) -> TakeTurn:
         """Read the report's token. Raises LeaseLost for what is none."""
-        return cls(TaskLease.of_token(report.task_token or "", namespace), report)
+        return cls(TaskLease.of_token(report.task_token or "", namespace), report, cancel_grace_secs)
 
     @property
     def weight(self) -> int:  # type: ignore[override]  # a constant elsewhere
@@ -91,10 +105,20 @@ class TakeTurn(OnTask):
 
     def needs(self, needs: Needs) -> None:
         super().needs(needs)
-        run_key = self.lease.run_key
+        run_key, namespace = self.lease.run_key, self.lease.namespace
         for command in self.report.commands:
             if isinstance(command, ScheduleActivity):
                 needs.seqs.add((run_key, command.seq))
+            elif isinstance(command, CancelActivity):
+                needs.seqs.add((run_key, command.activity_seq))
+            elif isinstance(command, ScheduleTimer):
+                needs.timers.add((run_key, command.seq))
+            elif isinstance(command, (CancelTimer, WaitForSignal)) and command.timer_seq is not None:
+                needs.timers.add((run_key, command.timer_seq))
+            elif isinstance(command, (StartChildWorkflow, RequestCancelChild)) and namespace is not None:
+                needs.names.add((namespace, command.workflow_id))
+            elif isinstance(command, ENDING):
+                needs.closing.add(run_key)
             elif isinstance(command, RecordSideEffect):
                 needs.recorded.add((run_key, "SideEffectRecorded", command.seq))
             elif isinstance(command, UpsertSearchAttributes) and command.seq is not None:
@@ -105,19 +129,36 @@ class TakeTurn(OnTask):
     def decide(self, rows: Rows, now: float) -> Change:
         run = self.lease.run(rows)
         task = rows.task(run.run_key)
-        return turns.take(run, task, self.report, self.lease.token_hash, self._recorded(rows), rows.new_key, now)
+        recorded = self._recorded(run, rows)
+        return turns.take(run, task, self.report, self.lease.token_hash, recorded, rows.new_key, now)
 
-    def _recorded(self, rows: Rows) -> turns.Recorded:
-        run_key = self.lease.run_key
-        recorded = turns.Recorded(
-            unread=lambda: self._unread(rows), open_activities=partial(rows.open_activities, run_key)
+    def _recorded(self, run: Run, rows: Rows) -> Recorded:
+        run_key = run.run_key
+        recorded = Recorded(
+            unread=lambda: self._unread(rows),
+            open_activities=partial(rows.open_activities, run_key),
+            open_children=partial(rows.open_children, run.first_run_key),
+            carried=partial(unread_of, rows, run_key),
+            named=partial(rows.named_run, run.namespace),
+            parent=rows.parent_of,
+            cancel_grace_secs=self.cancel_grace_secs,
         )
+        timers: dict[int, Timer] = {}
         known, effects, upserts = {}, {}, set()
         for command in self.report.commands:
             if isinstance(command, ScheduleActivity):
                 activity = rows.activity_at(run_key, command.seq)
                 if activity is not None:
                     known[command.seq] = activity
+            elif isinstance(command, CancelActivity):
+                activity = rows.activity_at(run_key, command.activity_seq)
+                if activity is not None:
+                    known[command.activity_seq] = activity
+            elif isinstance(command, (ScheduleTimer, CancelTimer, WaitForSignal)):
+                seq = command.seq if isinstance(command, ScheduleTimer) else command.timer_seq
+                timer = None if seq is None else rows.timer(run_key, seq)
+                if timer is not None:
+                    timers[timer.seq] = timer
             elif isinstance(command, RecordSideEffect):
                 payload = rows.recorded_payload(run_key, "SideEffectRecorded", command.seq)
                 if payload is not None:
@@ -128,6 +169,7 @@ class TakeTurn(OnTask):
             elif isinstance(command, RecordSnapshot):
                 recorded.snapshot = rows.snapshot(run_key)
         recorded.activities, recorded.side_effects, recorded.upserts = known, effects, frozenset(upserts)
+        recorded.timers = timers
         return recorded
 
     def _unread(self, rows: Rows) -> list[tuple[int, str]]:
