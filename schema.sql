@@ -98,7 +98,7 @@ CREATE TABLE workflows (
     cancel_requested_at  double precision,
     paused               text,                       -- {by, reason, at}
     waiting_for          text,                       -- [{kind, name, since}]: what the last turn parked on
-    awaited              text,                       -- {signal: [seq of its WorkflowAwaitingSignal, seq of the signal that met it, timer]}
+    awaited              text,                       -- {signal: [seq of its WorkflowAwaitingSignal, seq of the signal that met it, timer?]}
     task_failure         text,                       -- {cause, message, trace, count, first_at, last_at}
     archived_at          double precision,
     archive_uri          text,

@@ -119,6 +119,11 @@ class RunPen:
                 run.paused is not None, 0, 0, None, None, None, None, None, None,
             )  # fmt: skip
 
+    def ready_at(self, moment: float) -> None:
+        """Set when the task that this pen has written is handed out."""
+        if self.task is not None:
+            self.task = self.task._replace(ready_at=moment)
+
     def notice(self, event_type: str, **payload: Any) -> None:
         """Tell the feed."""
         run = self.run

@@ -15,6 +15,7 @@ from .model import Run
 from .model import Status
 from .model import Task
 
+AT_ONCE = 0.0
 CLOSE_CHILDREN = "close_children"  # followup: bring parent_close about for the children of a chain
 
 Found = Union[tuple[Run, Union[Task, None]], None]
@@ -35,7 +36,7 @@ def close(
     run = pen.run
     if pen.get("has_children"):
         detail = dumps({"terminated": reason is CloseReason.TERMINATED})
-        pen.change.followups.append(Followup(CLOSE_CHILDREN, run.first_run_key, detail, pen.now))
+        pen.change.followups.append(Followup(CLOSE_CHILDREN, run.first_run_key, detail, AT_ONCE))
     if run.parent_chain_key is None:
         return
     parent = find_parent(run)

@@ -45,7 +45,7 @@ def next_id(workflow_id: str) -> str:
 
 
 def proceed(
-    pen: RunPen, command: ContinueAsNew, unread: Sequence[Unread], newest: Run | None, run_key: int,
+    pen: RunPen, command: ContinueAsNew, unread: Sequence[Unread], newest: Run | None, run_key: int, now: float,
     *, asked_to_end: bool, grace_secs: float,
 ) -> Run:  # fmt: skip
     """Close the pen's run and write its successor; `newest` = the newest run of the successor's id.
@@ -72,9 +72,8 @@ def proceed(
     }  # fmt: skip
     pen.set(continued_to=run_id)
     pen.close(Status.COMPLETED, CloseReason.CONTINUED_AS_NEW, "WorkflowContinuedAsNew", dumps(told))
-    now = max(pen.now, run.created_at + 1e-6)
     fresh = begin(
-        pen.change, request, workflow_id, run_key, other, None, now,
+        pen.change, request, workflow_id, run_key, other, None, now, after=max(pen.now, run.created_at + 1e-6),
         search_attributes=pen.get("search_attributes"), priority=run.priority, parent_key=run.parent_key,
         parent_chain_key=run.parent_chain_key, child_command=run.child_command, parent_close=run.parent_close,
         first_run_key=run.first_run_key, first_run_id=run.first_run_id, continued_from=run.run_id,
@@ -98,7 +97,7 @@ def continue_open(
     change = Change()
     pen = RunPen(change, run, task, now)
     unseen = run.cancel_requested_at is not None
-    fresh = proceed(pen, command, unread, newest, run_key, asked_to_end=unseen, grace_secs=grace_secs)
+    fresh = proceed(pen, command, unread, newest, run_key, now, asked_to_end=unseen, grace_secs=grace_secs)
     pen.done()
     change.answer = {"workflow_id": fresh.workflow_id, "run_id": fresh.run_id, "status": fresh.status}
     return change

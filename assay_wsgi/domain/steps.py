@@ -88,6 +88,7 @@ class Turn:
     pen: RunPen
     recorded: Recorded
     claimed_seq: int
+    now: float  # the unit's; the pen's may be later
     new_key: Callable[[], int]
     scheduled: dict[int, Activity] = field(default_factory=dict)
     timers: dict[int, Timer] = field(default_factory=dict)
@@ -155,14 +156,14 @@ def _wait_for_signal(turn: Turn, command: WaitForSignal) -> None:
     """
     pen = turn.pen
     awaited: dict[str, list[int | None]] = loads(pen.get("awaited") or "{}")
-    at, met, timer_seq = awaited.get(command.name, (None, None, None))
+    at, met, timer_seq = (*awaited.get(command.name, (None, None)), None)[:3]
     if at is None or timer_seq != command.timer_seq or (met is not None and met <= turn.claimed_seq):
         told: dict[str, Any] = {"signal": command.name}
         if command.timer_seq is not None:
             told["timer_seq"] = command.timer_seq
         seq = pen.event("WorkflowAwaitingSignal", dumps(told))
         met = _crossing(turn, command.name)
-        awaited[command.name] = [seq, met, command.timer_seq]
+        awaited[command.name] = [seq, met] if command.timer_seq is None else [seq, met, command.timer_seq]
         pen.set(awaited=dumps(awaited))
         if met is not None and command.timer_seq is not None:
             _end_timer(turn, command.timer_seq)
@@ -248,7 +249,7 @@ def _start_child(turn: Turn, command: StartChildWorkflow) -> None:
     )  # fmt: skip
     try:
         child = workflows.begin(
-            pen.change, request, command.workflow_id, turn.new_key(), newest, None, pen.now, priority=run.priority,
+            pen.change, request, command.workflow_id, turn.new_key(), newest, None, turn.now, priority=run.priority,
             parent_key=run.run_key, parent_chain_key=run.first_run_key, child_command=command.seq,
             parent_close=command.parent_close,
         ).done()  # fmt: skip
@@ -320,7 +321,7 @@ def _continue_as_new(turn: Turn, command: ContinueAsNew) -> None:
     try:
         continuing.proceed(
             pen, command, recorded.carried(command.unread_signals, turn.claimed_seq),
-            None if found is None else found[0], turn.new_key(),
+            None if found is None else found[0], turn.new_key(), turn.now,
             asked_to_end=unseen, grace_secs=recorded.cancel_grace_secs,
         )  # fmt: skip
     except AlreadyStarted as taken:

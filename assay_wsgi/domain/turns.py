@@ -67,7 +67,7 @@ def _fold(
         return _redelivered(run, task, now)
     _refuse_too_many(run, commands, recorded)
     change = Change(answer={"ok": True})
-    turn = Turn(RunPen(change, run, task, now), recorded, claimed_seq, new_key)
+    turn = Turn(RunPen(change, run, task, now), recorded, claimed_seq, now, new_key)
     pen = turn.pen
     pen.set(seen_seq=claimed_seq, last_token=token_hash, task_failure=None, waiting_for=None)
     if unread:

@@ -59,6 +59,7 @@ def begin(
     now: float, find_parent: FindParent = nobody, **links: Any,
 ) -> RunPen:  # fmt: skip
     """Write a new run into `change` up to its first event. `links` = its columns of family. Raises AlreadyStarted."""
+    began_at = max(now, links.pop("after", now))
     if newest is not None:
         if not newest.closed and request.id_conflict == "terminate_existing":
             reason = f"replaced by a new run of {workflow_id}"
@@ -68,10 +69,11 @@ def begin(
                 f"workflow {workflow_id} is {newest.status}: {_way_out(newest)}",
                 run_id=newest.run_id, run_status=newest.status,
             )  # fmt: skip
-        now = max(now, newest.created_at + 1e-6, newest.updated_at)  # the newest run is the newest by its time, too
-    run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, now)._replace(**links)
-    pen = RunPen(change, run, None, now, fresh=True)
+        began_at = max(now, newest.created_at + 1e-6, newest.updated_at)  # it is the newest by its time, too
+    run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, began_at)._replace(**links)
+    pen = RunPen(change, run, None, began_at, fresh=True)
     pen.waking_event("WorkflowStarted", request.input)
+    pen.ready_at(now)  # a run that is a microsecond younger than its time need not be waited for
     pen.notice("workflow_started", workflow_type=run.workflow_type)
     change.new_namespaces.append(run.namespace)
     return pen
@@ -279,7 +281,7 @@ def _met(awaited: str, name: str, seq: int) -> tuple[str, int | None]:
     waits = loads(awaited)
     if name in waits and waits[name][1] is None:
         waits[name][1] = seq
-        return dumps(waits), waits[name][2]
+        return dumps(waits), next(iter(waits[name][2:]), None)
     return awaited, None
 
 

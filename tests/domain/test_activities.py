@@ -260,7 +260,7 @@ def test_a_heartbeat_moves_the_deadline_and_keeps_the_newest_details(
 
     (beaten,) = change.activities
     assert (beaten.last_heartbeat, beaten.deadline_at, beaten.heartbeat_details) == (NOW, 1005.0, kept)
-    assert change.answer == {"cancel_requested": False}
+    assert change.answer == {"cancel_requested": False, "lease_expires_at": 1005.0}
     assert touched(change) == {"activities"}
 
 
@@ -305,7 +305,7 @@ def test_a_time_out_may_be_named_as_one_that_is_not_tried_again() -> None:
     [
         work_under_way(deadline_at=NOW + 0.001),
         work_under_way(),
-        pending_work(deadline_at=NOW - 1.0),
+        pending_work(schedule_to_start_secs=500.0, deadline_at=NOW + 1.0),
         work_under_way(status="COMPLETED", deadline_at=None),
     ],
 )

@@ -66,7 +66,7 @@ def test_long_texts_are_cut_the_trace_at_its_beginning() -> None:
     ],
 )
 def test_a_lease_past_its_time_is_taken_back_and_counted(task: Task | None, expired: bool) -> None:
-    change = tasks.expire(task, NOW)
+    change = tasks.expire(a_run(), task, NOW)
 
     assert change.answer is expired
     if not expired:
@@ -74,6 +74,15 @@ def test_a_lease_past_its_time_is_taken_back_and_counted(task: Task | None, expi
         return
     assert (change.tasks[0].ready_at, change.tasks[0].attempt) == (NOW, 1)
     assert lease_of(change.tasks[0]) == FREE
+    told = loads(change.runs[0].task_failure or "{}")
+    assert (told["cause"], told["count"], told["first_at"]) == ("timeout", 1, NOW)
+
+
+@pytest.mark.parametrize(("attempt", "wait"), [(0, 0.0), (1, 0.0), (2, 1.0), (3, 2.0), (4, 4.0), (50, 600.0)])
+def test_a_task_that_outlives_its_leases_again_and_again_waits_longer_each_time(attempt: int, wait: float) -> None:
+    change = tasks.expire(a_run(), a_lease(deadline_at=NOW, attempt=attempt), NOW)
+
+    assert (change.tasks[0].ready_at, change.tasks[0].attempt) == (NOW + wait, attempt + 1)
 
 
 @pytest.mark.parametrize(("task", "given"), [(a_lease(attempt=2), True), (a_ready_task(), False), (None, False)])

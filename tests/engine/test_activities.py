@@ -212,10 +212,10 @@ def test_the_heartbeat_counts_from_the_claim_and_each_beat_moves_it(engine: Engi
     )
     assert engine.upkeep.next_deadline() == T0 + 5.0
     clock.advance(4.0)
-    assert worker.beats(work, '{"page":7}') == {"cancel_requested": False}
+    assert worker.beats(work, '{"page":7}') == {"cancel_requested": False, "lease_expires_at": clock.now + 5.0}
     clock.advance(4.0)
     assert engine.upkeep.expire() == 0
-    assert worker.beats(work) == {"cancel_requested": False}
+    assert worker.beats(work)["cancel_requested"] is False
     assert engine.upkeep.next_deadline() == T0 + 13.0
 
     clock.advance(5.0)

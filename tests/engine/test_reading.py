@@ -158,7 +158,8 @@ def test_a_record_tells_all_of_a_run(engine: Engine, clock: Clock) -> None:
         "claimed_by": None, "paused": None, "waiting_for": None,
         "task_failure": {"cause": "bug", "message": "it broke", "trace": None, "count": 1, "first_at": T0 + 1.0,
                          "last_at": T0 + 1.0},
-        "cancel_requested_at": None, "continued_from": None, "continued_to": None, "first_run_id": run.run_id,
+        "cancel_requested_at": None, "deadline_at": None, "parent_close": None, "continued_from": None,
+        "continued_to": None, "first_run_id": run.run_id,
         "last_seq": 3, "archived_at": None, "archive_uri": None, "created_at": T0, "updated_at": T0 + 1.0,
         "completed_at": None,
     }  # fmt: skip
