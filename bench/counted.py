@@ -14,7 +14,9 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+from typing import Union
 
 from . import counting
 from . import workloads
@@ -27,25 +29,32 @@ from .processes import ending
 from .processes import free_port
 from .processes import fsck
 from .processes import wait_ready
+from .workloads import NotOffered
 from .workloads import Site
 from .workloads import Sizes
 
 Workload = Callable[[Site], workloads.Figures]
+Counts = dict[str, Union[float, None]]
 
 
-def all_counts(ground: Ground, place: SqliteFiles | PostgresServer, sizes: Sizes) -> dict[str, dict[str, float | None]]:
-    """Count for each workload: events, rows, statements, commits, fsyncs and bytes, a workflow."""
+def all_counts(ground: Ground, place: SqliteFiles | PostgresServer, sizes: Sizes) -> dict[str, Counts | None]:
+    """Count for each workload: events, rows, statements, commits, fsyncs and bytes, a workflow. None: not offered."""
     total, singles = sizes.counted, sizes.counted_singles
     asked: dict[str, Workload] = {
         "starts": lambda site: workloads.starts(site, total=total),
         "batches": lambda site: workloads.batches(site, total=total),
         "hello": lambda site: workloads.hellos(site, total=total, workers=sizes.workers),
+        "polling": lambda site: workloads.polling(site, total=sizes.polled, workers=sizes.polling_workers),
         "latency": lambda site: workloads.latency(site, total=singles),
     }
-    return {name: count(ground, place, workload) for name, workload in asked.items()}
+    found: dict[str, Counts | None] = dict.fromkeys(asked)
+    for name, workload in asked.items():
+        with suppress(NotOffered):
+            found[name] = count(ground, place, workload)
+    return found
 
 
-def count(ground: Ground, place: SqliteFiles | PostgresServer, workload: Workload) -> dict[str, float | None]:
+def count(ground: Ground, place: SqliteFiles | PostgresServer, workload: Workload) -> Counts:
     """Count for one workload, on a database and a service of its own."""
     with place.fresh() as url, tempfile.TemporaryDirectory(prefix="assay-counts-") as made:
         directory = Path(made)

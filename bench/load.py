@@ -49,7 +49,7 @@ class Seen:
     latencies: list[float] = field(default_factory=list, repr=False)
 
 
-class _Line:
+class Line:
     """One connection and the request that it waits for."""
 
     def __init__(self, port: int) -> None:
@@ -107,7 +107,7 @@ def fire(order: Order) -> Seen:
     """Send it all, as fast as the answers come."""
     seen = Seen()
     requests = requests_of(order)
-    lines = {line.socket.fileno(): line for line in (_Line(order.port) for _ in range(order.connections))}
+    lines = {line.socket.fileno(): line for line in (Line(order.port) for _ in range(order.connections))}
     poll = select.epoll()
     started = time.perf_counter()
     until = None if order.secs is None else started + order.secs
@@ -138,7 +138,7 @@ def fire(order: Order) -> Seen:
     return seen
 
 
-def _send_next(line: _Line, requests: Iterator[bytes], seen: Seen) -> int:
+def _send_next(line: Line, requests: Iterator[bytes], seen: Seen) -> int:
     request = next(requests, None)
     if request is None:
         return 0

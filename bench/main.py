@@ -1,6 +1,6 @@
 """The command line of the benchmark: repetitions in turn, the counted pass, the table.
 
-A repetition is a fresh database, a fresh service, all four workloads, `assay fsck`, and the ground floor's own
+A repetition is a fresh database, a fresh service, all five workloads, `assay fsck`, and the ground floor's own
 speed. With AGAINST=<commit> that commit and the working tree take turns.
 """
 
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from .processes import Ground
 from .processes import fsck
 from .processes import service
 from .workloads import QUICK
+from .workloads import NotOffered
 from .workloads import Site
 from .workloads import Sizes
 
@@ -90,6 +92,8 @@ def repetition(ground: Ground, place: SqliteFiles | PostgresServer, sizes: Sizes
             figures |= workloads.starts(site, secs=sizes.start_secs)
             figures |= workloads.batches(site, secs=sizes.batch_secs)
             figures |= workloads.hellos(site, total=sizes.hellos, workers=sizes.workers)
+            with suppress(NotOffered):
+                figures |= workloads.polling(site, total=sizes.polled, workers=sizes.polling_workers)
             figures |= workloads.latency(site, total=sizes.singles)
         dirty = fsck(ground, url)
         if dirty:

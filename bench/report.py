@@ -30,11 +30,14 @@ ROWS = (
         floors=("commits_per_s",)),
     Row(key="hellos_per_s", title="hello through the SDK, 2 workers", unit="/s", workload="hello",
         floors=("flask_per_s", "commits_per_s")),
+    Row(key="polled_hellos_per_s", title="the old way: one by one, 4 polling", unit="/s", workload="polling",
+        floors=("flask_per_s", "commits_per_s")),
     Row(key="hello_p50_ms", title="hello one at a time, p50", unit="ms", workload="latency"),
     Row(key="hello_p99_ms", title="  p99", unit="ms"),
     Row(key="commits_per_s", title="(bare driver: 3 inserts, commit)", unit="/s"),
     Row(key="flask_per_s", title="(bare gunicorn and Flask, 32 conn.)", unit="/s"),
 )  # fmt: skip
+NOT_OFFERED = "-"  # that commit has nothing of the kind
 COUNTED = ("events", "rows", "statements", "commits", "fsyncs", "bytes")
 _FLOOR_NAMES = {
     "flask_per_s": "bare Flask",
@@ -44,28 +47,32 @@ _FLOOR_NAMES = {
 }
 
 
-def median(repetitions: Sequence[Mapping[str, float]], key: str) -> float:
-    """The middle one of a figure's values."""
-    return statistics.median(one[key] for one in repetitions)
+def median(repetitions: Sequence[Mapping[str, float]], key: str) -> float | None:
+    """The middle one of a figure's values; None where it is not offered."""
+    values = [one[key] for one in repetitions if key in one]
+    return statistics.median(values) if values else None
 
 
-def table(title: str, repetitions: Sequence[Mapping[str, float]], counts: Mapping[str, Counts]) -> str:
+def table(title: str, repetitions: Sequence[Mapping[str, float]], counts: Mapping[str, Counts | None]) -> str:
     """One side on one database."""
     lines = [f"{title:36} {'median':>11} {'min .. max':>20}   of the ground floor", "-" * 106]
     for row in ROWS:
-        values = [one[row.key] for one in repetitions]
+        values = [one[row.key] for one in repetitions if row.key in one]
+        middle = median(repetitions, row.key)
+        if middle is None:
+            lines.append(f"{row.title:36} {NOT_OFFERED:>8}")
+            continue
         spread = f"{_number(min(values))} .. {_number(max(values))}"
         shares = ", ".join(
-            f"{median(repetitions, row.key) / median(repetitions, floor):.2f} x {_FLOOR_NAMES[floor]}"
-            for floor in row.floors
+            f"{_ratio(middle, median(repetitions, floor))} x {_FLOOR_NAMES[floor]}" for floor in row.floors
         )
-        middle = _number(statistics.median(values))
-        lines.append(f"{row.title:36} {middle:>8} {row.unit:2} {spread:>20}   {shares}".rstrip())
+        lines.append(f"{row.title:36} {_number(middle):>8} {row.unit:2} {spread:>20}   {shares}".rstrip())
     lines += ["", f"{'a workflow costs':36} " + " ".join(f"{name:>11}" for name in COUNTED), "-" * 106]
     for row in ROWS:
         if row.workload in counts:
             found = counts[row.workload]
-            lines.append(f"{row.title:36} " + " ".join(f"{_count(name, found[name]):>11}" for name in COUNTED))
+            costs = [NOT_OFFERED if found is None else _count(name, found[name]) for name in COUNTED]
+            lines.append(f"{row.title:36} " + " ".join(f"{cost:>11}" for cost in costs))
     return "\n".join(lines)
 
 
@@ -77,9 +84,17 @@ def comparison(
     lines = [head, "-" * len(head)]
     for row in ROWS:
         before, now = median(earlier, row.key), median(present, row.key)
-        beside = f"{_number(before):>11} {row.unit:2} {_number(now):>11} {row.unit:2}"
-        lines.append(f"{row.title:36} {beside}  {now / before:.2f}")
+        beside = " ".join(f"{_figure(value, row.unit):>14}" for value in (before, now))
+        lines.append(f"{row.title:36} {beside}  {_ratio(now, before)}")
     return "\n".join(lines)
+
+
+def _ratio(value: float | None, other: float | None) -> str:
+    return NOT_OFFERED if value is None or other is None else f"{value / other:.2f}"
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return f"{NOT_OFFERED:2} " if value is None else f"{_number(value)} {unit:2}"
 
 
 def _number(value: float) -> str:

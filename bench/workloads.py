@@ -1,8 +1,9 @@
-"""The four workloads. Each runs against a service that is up and answers what it measured, or raises Failed.
+"""The five workloads. Each runs against a service that is up and answers what it measured, or raises Failed.
 
 starts    single starts over 32 kept-alive connections
 batches   starts, 100 to a request, over 4 connections
 hello     runs of one activity each, queued first, then done by two worker processes with the SDK
+polling   the same, done by four worker processes of the old way: one task to a request
 latency   hello, one at a time, from sending the start to reading COMPLETED, with a worker that waits
 """
 
@@ -14,6 +15,9 @@ import json
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextlib import ExitStack
 from contextlib import closing
 from contextlib import contextmanager
@@ -45,12 +49,23 @@ class Sizes:
     hellos: int = 6000
     singles: int = 300
     workers: int = 2
+    polled: int = 1500
+    polling_workers: int = 4
     limit_secs: float = 1.5
     counted: int = 2000
     counted_singles: int = 200
 
 
-QUICK = Sizes(start_secs=1.0, batch_secs=1.0, hellos=2000, singles=100, limit_secs=0.7, counted=600, counted_singles=60)
+QUICK = Sizes(
+    start_secs=1.0,
+    batch_secs=1.0,
+    hellos=2000,
+    polled=400,
+    singles=100,
+    limit_secs=0.7,
+    counted=600,
+    counted_singles=60,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +78,11 @@ class Site:
 
 
 Figures = dict[str, float]
+Alive = Callable[[], None]  # raises Failed when a worker has ended
+
+
+class NotOffered(Failed):
+    """The commit under measurement does not have what a workload is about."""
 
 
 def load(ground: Ground, order: Order) -> Seen:
@@ -121,37 +141,53 @@ def batches(site: Site, *, secs: float | None = None, total: int | None = None) 
 
 def hellos(site: Site, *, total: int, workers: int) -> Figures:
     """Queue runs, then let workers finish them: from the first claim to the last completion."""
+    return {"hellos_per_s": _hellos_per_s(site, "hello", total, _workers(site, "hello", workers)), "runs": float(total)}
+
+
+def polling(site: Site, *, total: int, workers: int) -> Figures:
+    """Do the same with workers of the old way. Raises NotOffered."""
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)) as connection:
+        connection.request("POST", "/api/v1/workers/register", "{}", {"Content-Type": "application/json"})
+        if connection.getresponse().status == 404:  # it would refuse such a body otherwise
+            raise NotOffered("there is no registration of workers that poll")
+    finishing = _polling_workers(site, "polling", workers)
+    return {"polled_hellos_per_s": _hellos_per_s(site, "polling", total, finishing), "runs": float(total)}
+
+
+def _hellos_per_s(site: Site, namespace: str, total: int, workers: AbstractContextManager[Alive]) -> float:
     order = Order(
         port=site.port,
         path="/api/v1/workflows/batch",
-        item=_start("hello", "h-%N", '"world"'),
+        item=_start(namespace, "h-%N", '"world"'),
         connections=1,
         batch=BATCH,
         total=total // BATCH,
     )
     load(site.ground, order)
-    with closing(Reader(site.url)) as reader, _workers(site, "hello", workers) as alive:
-        queued = f"SELECT count(*) FROM workflows WHERE namespace = 'hello' AND status IN {OPEN}"
+    with closing(Reader(site.url)) as reader, workers as alive:
+        queued = f"SELECT count(*) FROM workflows WHERE namespace = ? AND status IN {OPEN}"
 
         def finished() -> bool:
             alive()
-            return not reader.one(queued)
+            return not reader.one(queued, (namespace,))
 
-        wait_until(finished, 60 + total / 50, f"{total} hello workflows are done", every=0.2)
+        wait_until(finished, 60 + total / 50, f"{total} workflows of {namespace} are done", every=0.2)
         wrong = reader.one(
-            "SELECT count(*) FROM workflows WHERE namespace = 'hello' AND (status <> 'COMPLETED' OR result <> ?)",
-            ('"hello world"',),
+            "SELECT count(*) FROM workflows WHERE namespace = ? AND (status <> 'COMPLETED' OR result <> ?)",
+            (namespace, '"hello world"'),
         )
         if wrong:
-            raise Failed(f"{wrong} of {total} hello workflows have a wrong outcome")
+            raise Failed(f"{wrong} of {total} workflows of {namespace} have a wrong outcome")
         # Not from the first completion: by then nearly all first turns are done, since the queue is in order.
         first = reader.one(
-            "SELECT min(created_at) FROM notices WHERE namespace = 'hello' AND event_type = 'workflow_running'"
+            "SELECT min(created_at) FROM notices WHERE namespace = ? AND event_type = 'workflow_running'", (namespace,)
         )
-        last, done = reader.rows("SELECT max(completed_at), count(*) FROM workflows WHERE namespace = 'hello'")[0]
+        last, done = reader.rows("SELECT max(completed_at), count(*) FROM workflows WHERE namespace = ?", (namespace,))[
+            0
+        ]
     if done != total:
-        raise Failed(f"{total} hello workflows were started and {done} are there")
-    return {"hellos_per_s": done / max(last - first, 1e-6), "runs": float(total)}
+        raise Failed(f"{total} workflows of {namespace} were started and {done} are there")
+    return float(done / max(last - first, 1e-6))
 
 
 def latency(site: Site, *, total: int) -> Figures:
@@ -177,25 +213,31 @@ def latency(site: Site, *, total: int) -> Figures:
     return {"hello_p50_ms": quantile(took, 0.5), "hello_p99_ms": quantile(took, 0.99), "runs": float(total + 10)}
 
 
-@contextmanager
-def _workers(site: Site, namespace: str, number: int) -> Iterator[Callable[[], None]]:
-    """Run worker processes; what is given raises Failed when one of them has ended."""
-    with ExitStack() as stack:
-        children = [
-            stack.enter_context(
-                ending(
-                    site.ground.start(
-                        f"worker-{namespace}-{which}",
-                        (
-                            *("-m", "assay_wsgi", "worker", "bench.hello_app:app"),
-                            *("--url", f"http://127.0.0.1:{site.port}", "--queue", QUEUE),
-                            *("--namespace", namespace, "--worker-id", f"{namespace}-{which}"),
-                        ),
-                    )
-                )
+def _workers(site: Site, namespace: str, number: int) -> AbstractContextManager[Alive]:
+    return _running(
+        site,
+        {
+            f"worker-{namespace}-{which}": (
+                *("-m", "assay_wsgi", "worker", "bench.hello_app:app"),
+                *("--url", f"http://127.0.0.1:{site.port}", "--queue", QUEUE),
+                *("--namespace", namespace, "--worker-id", f"{namespace}-{which}"),
             )
             for which in range(1, number + 1)
-        ]
+        },
+    )
+
+
+def _polling_workers(site: Site, namespace: str, number: int) -> AbstractContextManager[Alive]:
+    asked = ("--port", str(site.port), "--namespace", namespace, "--queue", QUEUE)
+    names = [f"worker-{namespace}-{which}" for which in range(1, number + 1)]
+    return _running(site, dict.fromkeys(names, ("-m", "bench.polling_worker", *asked)))
+
+
+@contextmanager
+def _running(site: Site, workers: Mapping[str, Sequence[str]]) -> Iterator[Alive]:
+    """Run worker processes, each by its name; what is given raises Failed when one of them has ended."""
+    with ExitStack() as stack:
+        children = [stack.enter_context(ending(site.ground.start(name, argv))) for name, argv in workers.items()]
 
         def alive() -> None:
             for child in children:

@@ -54,7 +54,7 @@ class ActivityBody(Body):
 
 
 @bp.post("/workflows/<workflow_id>/activities")
-@operation(body=ActivityBody, query=OneRun, returns=records.ActivityRecord, status=201)
+@operation(body=ActivityBody, query=OneRun, returns=records.ActivityRecord, status=201, also=(200,))
 def add(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Schedule an activity on a run, once per seq."""
     key, token = idempotency(raw), body.pop("task_token")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from typing import TYPE_CHECKING
+from typing import Any
 from typing import cast
 
 from flask import Flask
@@ -31,6 +32,11 @@ def install(app: Flask, engine: Engine, admission: Admission) -> None:
 def engine() -> Engine:
     """Give the engine of the app that serves this request."""
     return cast("Engine", current_app.extensions[ENGINE])
+
+
+def serving_app() -> Flask:
+    """Give the app that serves this request."""
+    return cast(Any, current_app)._get_current_object()  # type: ignore[no-any-return]
 
 
 def admission() -> Admission:

@@ -34,6 +34,12 @@ class Operation:
     query: Schema | None
     returns: type[Schema] | None
     status: int
+    many: bool = False  # an array of `returns`
+    instead: tuple[Any, ...] = ()  # values that are answered where there is nothing to return
+    also: tuple[int, ...] = ()  # other statuses of the same answer
+    refuses: tuple[int, ...] = ()  # statuses of refusals that routes like this one do not have
+    keyed: bool = False  # takes an Idempotency-Key
+    tagged: bool = False  # carries an ETag
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,10 @@ def operation(
     query: type[Schema] | None = None,
     returns: type[Schema] | None = None,
     status: int = 200,
+    many: bool = False,
+    instead: tuple[Any, ...] = (),
+    also: tuple[int, ...] = (),
+    refuses: tuple[int, ...] = (),
     tagged: bool = False,
 ) -> Callable[[View], Callable[..., Response]]:
     """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, or an Answer.
@@ -58,15 +68,21 @@ def operation(
     What is `tagged` carries an ETag, and is not sent again to a client that has it.
     The view computes in one of the process's slots. The body is read before: a slow client holds none.
     """
-    declared = Operation(
-        body=None if body is None else body(),
-        query=None if query is None else query(),
-        returns=returns,
-        status=status,
-    )
 
     def declare(view: View) -> Callable[..., Response]:
         takes_raw = "raw" in signature(view).parameters
+        declared = Operation(
+            body=None if body is None else body(),
+            query=None if query is None else query(),
+            returns=returns,
+            status=status,
+            many=many,
+            instead=instead,
+            also=also,
+            refuses=refuses,
+            keyed=takes_raw,  # nothing but the key's hash needs the bytes
+            tagged=tagged,
+        )
 
         @wraps(view)
         def answer(**given: Any) -> Response:

@@ -46,11 +46,12 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple([checks.identifier(one) for one in checks.items(value, MAX_TYPES)])
 
 
-def _numbers(value: Any) -> tuple[int, ...]:
+def numbers(value: Any) -> tuple[int, ...]:
+    """Check the numbers of exchanges."""
     return tuple([checks.integer(one, 0, MAX_EXCHANGES) for one in checks.items(value, MAX_LOST)])
 
 
-def _handed_in(value: Any) -> list[dict[str, Any]]:
+def with_tokens(value: Any) -> list[dict[str, Any]]:
     """Check what must be right for each item to be answered: it is an object and has a token."""
     handed_in = checks.items(value, MAX_RESULTS)
     for index, one in enumerate(handed_in):
@@ -61,7 +62,8 @@ def _handed_in(value: Any) -> list[dict[str, Any]]:
     return handed_in
 
 
-def _cached_runs(value: Any) -> dict[str, int]:
+def held_runs(value: Any) -> dict[str, int]:
+    """Check which runs a worker holds, and up to which event."""
     cached = checks.members(value)
     if len(cached) > MAX_CACHED_RUNS:
         raise BadValue("too_many_items", f"must have at most {MAX_CACHED_RUNS} runs")
@@ -86,16 +88,16 @@ class ExchangeBody(Body):
     worker = fields.Nested(WorkerBody, load_default=None, allow_none=True)
     session = _Id(required=True)
     n = Checked(checks.integer, 0, MAX_EXCHANGES, required=True)
-    lost = Checked(_numbers, load_default=())
+    lost = Checked(numbers, load_default=())
     queue = _Id(required=True)
     namespace = _Id(load_default=MAIN)
     wait_secs = Checked(checks.number, load_default=0.0)
     workflow_slots = Checked(checks.integer, 0, MAX_SLOTS, load_default=0)
     activity_slots = Checked(checks.integer, 0, MAX_SLOTS, load_default=0)
-    workflow_results = Checked(_handed_in, load_default=())
-    activity_results = Checked(_handed_in, load_default=())
-    heartbeats = Checked(_handed_in, load_default=())
-    cached_runs = Checked(_cached_runs, load_default=None)
+    workflow_results = Checked(with_tokens, load_default=())
+    activity_results = Checked(with_tokens, load_default=())
+    heartbeats = Checked(with_tokens, load_default=())
+    cached_runs = Checked(held_runs, load_default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ def create(body: dict[str, Any], raw: bytes) -> Any:
 
 
 @bp.get("/namespaces")
-@operation(query=PartQuery, returns=records.NamespaceRecord, tagged=True)
+@operation(query=PartQuery, returns=records.NamespaceRecord, many=True, tagged=True)
 def list_namespaces(query: dict[str, Any]) -> Any:
     """List the namespaces."""
     return engine().namespaces.list(limit=query["limit"], offset=query["offset"])
@@ -60,10 +60,10 @@ def stats(name: str) -> Any:
 
 
 @bp.delete("/namespaces/<name>")
-@operation(query=DeletionQuery, returns=records.Deleted)
-def delete(name: str, query: dict[str, Any]) -> Any:
+@operation(query=DeletionQuery, returns=records.Deleted, also=(202,))
+def delete(name: str, query: dict[str, Any], raw: bytes) -> Any:
     """Remove a namespace; 202 where it holds so much that you must call again."""
-    key = idempotency(b"")
+    key = idempotency(raw)
     namespaces = engine().namespaces
     with admission().waiting():
         deleted = namespaces.delete_with_all if query["force"] else namespaces.delete
@@ -78,7 +78,7 @@ class QueuesQuery(ListQuery):
 
 
 @bp.get("/queues")
-@operation(query=QueuesQuery, returns=records.QueueStats, tagged=True)
+@operation(query=QueuesQuery, returns=records.QueueStats, many=True, tagged=True)
 def queues(query: dict[str, Any]) -> Any:
     """Count what waits and runs, by queue."""
     return engine().queues.stats(query["namespace"])

@@ -33,6 +33,11 @@ _PAGE = """\
 """
 _LINKS = (
     ("assay_workflows.list_runs", "Runs, newest first (JSON)"),
+    ("assay_workers.list_workers", "Workers (JSON)"),
+    ("assay_namespaces.queues", "Queues (JSON)"),
+    ("assay_namespaces.list_namespaces", "Namespaces (JSON)"),
+    ("assay_service.description", "This API as OpenAPI (JSON)"),
+    ("assay_service.version", "Version"),
     ("assay_service.health", "Health"),
     ("assay_probes.readyz", "Readiness"),
     ("assay_probes.livez", "Liveness"),

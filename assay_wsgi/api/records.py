@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from marshmallow import Schema
 from marshmallow import fields
 
 _time = fields.Float  # seconds since the epoch
 
 
-class RunStarted(Schema):
+class Record(Schema):
+    """What goes out. All its members are there, but for those that are said to come `sometimes`."""
+
+    sometimes: ClassVar[frozenset[str]] = frozenset()
+
+
+class RunStarted(Record):
     """Which run a start found or made."""
+
+    sometimes = frozenset({"already_started"})
 
     workflow_id = fields.String()
     run_id = fields.String()
@@ -17,13 +27,13 @@ class RunStarted(Schema):
     already_started = fields.Boolean()  # only where true
 
 
-class BatchStarted(Schema):
+class BatchStarted(Record):
     """One answer an item, in the order given: a RunStarted, or `error` and `code`."""
 
     results = fields.List(fields.Dict())
 
 
-class Done(Schema):
+class Done(Record):
     """A request was carried out."""
 
     ok = fields.Boolean()
@@ -33,11 +43,13 @@ class Done(Schema):
 class SignalTaken(Done):
     """A signal is in the run's history."""
 
+    sometimes = frozenset({"repeated"})
+
     event_seq = fields.Integer()
     repeated = fields.Boolean()  # only where true
 
 
-class RunRecord(Schema):
+class RunRecord(Record):
     """A run."""
 
     id = fields.String()  # the workflow id
@@ -50,7 +62,21 @@ class RunRecord(Schema):
     input = fields.String(allow_none=True)  # JSON text
     result = fields.String(allow_none=True)  # JSON text
     error = fields.String(allow_none=True)
+    parent_id = fields.String(allow_none=True)  # the parent's workflow id
+    claimed_by = fields.String(allow_none=True)  # the worker that holds its workflow task
     search_attributes = fields.String(allow_none=True)  # JSON text
+    paused = fields.Dict(allow_none=True)  # by, reason, at
+    waiting_for = fields.List(fields.Dict(), allow_none=True)  # kind, name, since
+    task_failure = fields.Dict(allow_none=True)  # why its last workflow tasks failed
+    cancel_requested_at = _time(allow_none=True)
+    deadline_at = _time(allow_none=True)  # when its time is over, or the grace of a cancel
+    parent_close = fields.String(allow_none=True)  # what its parent's end means for it
+    continued_from = fields.String(allow_none=True)  # a run id
+    continued_to = fields.String(allow_none=True)  # a run id
+    first_run_id = fields.String()
+    last_seq = fields.Integer()
+    archived_at = _time(allow_none=True)
+    archive_uri = fields.String(allow_none=True)
     created_at = _time()
     updated_at = _time()
     completed_at = _time(allow_none=True)
@@ -59,14 +85,14 @@ class RunRecord(Schema):
 class RunTree(RunRecord):
     """A run, and the runs below it."""
 
-    children = fields.List(fields.Dict())  # RunTrees
-    truncated = fields.Boolean()  # at the top: whether there are more than were asked for
+    children = fields.List(fields.Dict())  # each a run with its own `children`
+    truncated = fields.Boolean()  # whether there are more than were asked for
 
 
-class EventRecord(Schema):
+class EventRecord(Record):
     """One event of a run's history."""
 
-    id = fields.Raw()
+    id = fields.Integer()
     workflow_id = fields.String()
     run_id = fields.String()
     seq = fields.Integer()
@@ -75,7 +101,7 @@ class EventRecord(Schema):
     timestamp = _time()
 
 
-class State(Schema):
+class State(Record):
     """What a run last showed to queries."""
 
     state = fields.Raw(allow_none=True)
@@ -83,7 +109,7 @@ class State(Schema):
     created_at = _time()
 
 
-class Value(Schema):
+class Value(Record):
     """One value of what a run last showed to queries."""
 
     value = fields.Raw(allow_none=True)
@@ -91,15 +117,20 @@ class Value(Schema):
     created_at = _time()
 
 
-class SignalledWithStart(RunStarted):
+class SignalledWithStart(Record):
     """Which run has the signal."""
 
+    sometimes = frozenset({"repeated"})
+
+    workflow_id = fields.String()
+    run_id = fields.String()
+    status = fields.String()
     started = fields.Boolean()
     event_seq = fields.Integer()
     repeated = fields.Boolean()  # only where true
 
 
-class ActivityRecord(Schema):
+class ActivityRecord(Record):
     """An activity."""
 
     id = fields.Integer()
@@ -119,6 +150,8 @@ class ActivityRecord(Schema):
     backoff_coefficient = fields.Float()
     start_to_close_secs = fields.Float(allow_none=True)
     heartbeat_timeout_secs = fields.Float(allow_none=True)
+    schedule_to_start_secs = fields.Float(allow_none=True)
+    schedule_to_close_secs = fields.Float(allow_none=True)
     claimed_by = fields.String(allow_none=True)
     scheduled_at = _time()
     visible_at = _time()  # not handed out before
@@ -131,15 +164,14 @@ class ActivityRecord(Schema):
 
 
 class PolledActivity(ActivityRecord):
-    """An activity that was leased; or `task`: null."""
+    """An activity that was leased."""
 
     task_token = fields.String()
     lease_expires_at = _time(allow_none=True)
-    task = fields.Raw(allow_none=True)
 
 
-class PolledTurn(Schema):
-    """A workflow task that was leased, with the run's whole history; or null."""
+class PolledTurn(Record):
+    """A workflow task that was leased, with the run's whole history."""
 
     workflow_id = fields.String()
     run_id = fields.String()
@@ -157,14 +189,16 @@ class PolledTurn(Schema):
     continue_as_new_suggested = fields.Boolean()
 
 
-class Reported(Schema):
+class Reported(Record):
     """A report was taken."""
+
+    sometimes = frozenset({"repeated"})
 
     ok = fields.Boolean()
     repeated = fields.Boolean()  # only where true
 
 
-class TurnBeaten(Schema):
+class TurnBeaten(Record):
     """A lease lasts longer."""
 
     ok = fields.Boolean()
@@ -172,27 +206,28 @@ class TurnBeaten(Schema):
     cancel_requested = fields.Boolean()
 
 
-class ActivityBeaten(Schema):
+class ActivityBeaten(Record):
     """An activity's heartbeat was taken."""
 
     ok = fields.Boolean()
     cancel_requested = fields.Boolean()
+    lease_expires_at = _time(allow_none=True)
 
 
-class Registered(Schema):
+class Registered(Record):
     """The id under which a worker polls."""
 
     worker_id = fields.String()
 
 
-class Lives(Schema):
+class Lives(Record):
     """A worker's heartbeat was taken."""
 
     ok = fields.Boolean()
     registered = fields.Boolean()  # false: this service does not know it
 
 
-class WorkerRecord(Schema):
+class WorkerRecord(Record):
     """A worker."""
 
     id = fields.String()
@@ -209,14 +244,14 @@ class WorkerRecord(Schema):
     sdk = fields.String(allow_none=True)
 
 
-class NamespaceRecord(Schema):
+class NamespaceRecord(Record):
     """A namespace."""
 
     name = fields.String()
     created_at = _time()
 
 
-class NamespaceStats(Schema):
+class NamespaceStats(Record):
     """What a namespace holds."""
 
     namespace = fields.String()
@@ -231,15 +266,17 @@ class NamespaceStats(Schema):
     workers = fields.Integer()
 
 
-class Deleted(Schema):
+class Deleted(Record):
     """A namespace is gone, or (`done` false) emptier than before."""
+
+    sometimes = frozenset({"deleted_workflows"})
 
     ok = fields.Boolean()
     done = fields.Boolean()
     deleted_workflows = fields.Integer()  # only with force
 
 
-class QueueStats(Schema):
+class QueueStats(Record):
     """What waits and runs in a queue."""
 
     queue = fields.String()
@@ -251,15 +288,28 @@ class QueueStats(Schema):
     oldest_ready_at = _time(allow_none=True)
 
 
-class Version(Schema):
+class Description(Record):
+    """This API, as OpenAPI 3.1."""
+
+    openapi = fields.String()
+    info = fields.Dict()
+    servers = fields.List(fields.Dict())
+    tags = fields.List(fields.Dict())
+    paths = fields.Dict()
+    components = fields.Dict()
+
+
+class Version(Record):
     """Which build answers."""
 
     version = fields.String()
     build_profile = fields.String()
 
 
-class Exchanged(Schema):
+class Exchanged(Record):
     """Outcomes of the work handed in, and new work."""
+
+    sometimes = frozenset({"code", "error"})
 
     results = fields.List(fields.Dict())
     workflow_tasks = fields.List(fields.Dict())
@@ -268,16 +318,17 @@ class Exchanged(Schema):
     retry_after = fields.Float(allow_none=True)  # seconds
     drain = fields.Boolean()
     code = fields.String()  # session_replaced, where it is
+    error = fields.String()
 
 
-class Health(Schema):
+class Health(Record):
     """The service answers."""
 
     status = fields.String()
     service = fields.String()
 
 
-class Readiness(Schema):
+class Readiness(Record):
     """Whether this process should be sent requests."""
 
     ready = fields.Boolean()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint
+from flask import request
 
 from ..domain.errors import Unavailable
+from . import openapi
 from . import records
 from .context import engine
+from .context import serving_app
 from .contract import Answer
 from .contract import operation
 
+_DESCRIPTION = "assay_wsgi.description"
 SIDECAR = "sidecar"  # the lease that the leading sidecar holds
 
 api = Blueprint("assay_service", __name__)
@@ -32,6 +36,17 @@ def version() -> Any:
     return {"version": engine().version, "build_profile": "release"}
 
 
+@api.get("/openapi.json")
+@operation(returns=records.Description, tagged=True)
+def description() -> Any:
+    """Describe this API: what each route takes and gives."""
+    app = serving_app()
+    described = app.extensions.get(_DESCRIPTION)
+    if described is None:
+        described = app.extensions[_DESCRIPTION] = openapi.describe(app)
+    return {**described, "servers": [{"url": request.script_root or "/"}]}
+
+
 @root.get("/livez")
 @operation(returns=records.Health)
 def livez() -> Any:
@@ -40,7 +55,7 @@ def livez() -> Any:
 
 
 @root.get("/readyz")
-@operation(returns=records.Readiness)
+@operation(returns=records.Readiness, also=(503,))
 def readyz() -> Any:
     """Say whether this process should be sent requests: 503 while it drains or has no database."""
     core = engine()

@@ -55,14 +55,14 @@ class PollBody(Body):
 
 
 @bp.post("/workflow-tasks/poll")
-@operation(body=PollBody, returns=records.PolledTurn)
+@operation(body=PollBody, returns=records.PolledTurn, instead=(None,))
 def poll_workflow_task(body: dict[str, Any]) -> Any:
     """Lease a workflow task; null where there is none."""
     return _polled(engine().tasks.poll_workflow, body, None)
 
 
 @bp.post("/tasks/poll")
-@operation(body=PollBody, returns=records.PolledActivity)
+@operation(body=PollBody, returns=records.PolledActivity, instead=({"task": None},))
 def poll_activity(body: dict[str, Any]) -> Any:
     """Lease an activity; `{"task": null}` where there is none."""
     return _polled(engine().tasks.poll_activity, body, {"task": None})
@@ -97,7 +97,7 @@ class LeaseBody(Body):
 class CommandsBody(LeaseBody):
     """What a turn asks for."""
 
-    commands = Checked(checks.anything, load_default=None)
+    commands = Checked(checks.anything, load_default=None, metadata={"description": "an array, read one by one"})
 
 
 class TaskFailureBody(LeaseBody):

@@ -73,7 +73,7 @@ def heartbeat(body: dict[str, Any]) -> Any:
 
 
 @bp.get("/workers")
-@operation(query=WorkersQuery, returns=records.WorkerRecord, tagged=True)
+@operation(query=WorkersQuery, returns=records.WorkerRecord, many=True, tagged=True)
 def list_workers(query: dict[str, Any]) -> Any:
     """List the workers of a namespace that are not retired."""
     return engine().workers.list(query["namespace"], limit=query["limit"], offset=query["offset"])

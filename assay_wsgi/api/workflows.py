@@ -73,7 +73,7 @@ _ONE_START = StartBody()
 
 
 @bp.post("/workflows")
-@operation(body=StartBody, returns=records.RunStarted, status=201)
+@operation(body=StartBody, returns=records.RunStarted, status=201, also=(200,))
 def start(body: dict[str, Any], raw: bytes) -> Any:
     """Start a run."""
     wanted, key = StartRun(**body), idempotency(raw)
@@ -126,7 +126,7 @@ class RunsQuery(ListQuery):
 
 
 @bp.get("/workflows")
-@operation(query=RunsQuery, returns=records.RunRecord, tagged=True)
+@operation(query=RunsQuery, returns=records.RunRecord, many=True, tagged=True)
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first; the Link header names the next page."""
     return _page(*engine().workflows.list(ListFilter(**query)))
@@ -155,7 +155,7 @@ class EventsQuery(ListQuery):
 
 
 @bp.get("/workflows/<workflow_id>/events")
-@operation(query=EventsQuery, returns=records.EventRecord, tagged=True)
+@operation(query=EventsQuery, returns=records.EventRecord, many=True, tagged=True)
 def events(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show a run's history; of a part of it the Link header names the next one."""
     ref, after, before = run_ref(workflow_id, query), query["after_seq"], query["before_seq"]
@@ -182,7 +182,7 @@ class ChildrenQuery(ListQuery):
 
 
 @bp.get("/workflows/<workflow_id>/children")
-@operation(query=ChildrenQuery, returns=records.RunRecord, tagged=True)
+@operation(query=ChildrenQuery, returns=records.RunRecord, many=True, tagged=True)
 def children(workflow_id: str, query: dict[str, Any]) -> Any:
     """List a run's children, newest first; the Link header names the next page."""
     part = ListFilter(limit=query["limit"], offset=query["offset"], cursor=query["cursor"])
@@ -235,7 +235,7 @@ class ReasonBody(Body):
 
 
 @bp.post("/workflows/<workflow_id>/signal/<name>")
-@operation(body=SignalBody, query=OneRun, returns=records.SignalTaken)
+@operation(body=SignalBody, query=OneRun, returns=records.SignalTaken, refuses=(429,))
 def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Send a signal to a run."""
     key = idempotency(raw)
@@ -262,7 +262,14 @@ class SignalWithStartBody(Body):
 
 
 @bp.post("/workflows/<workflow_id>/signal-with-start")
-@operation(body=SignalWithStartBody, query=InNamespace, returns=records.SignalledWithStart, status=201)
+@operation(
+    body=SignalWithStartBody,
+    query=InNamespace,
+    returns=records.SignalledWithStart,
+    status=201,
+    also=(200,),
+    refuses=(429,),
+)
 def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Signal the open run of an id, or start one with that signal: 201 where it was started, else 200."""
     key = idempotency(raw)

@@ -1,22 +1,12 @@
-"""What the crash matrix is run over: for each class of operation a state to begin with and what is handed in.
-
-A case is a generator: it yields the submissions that bring its namespace into the state, one after the
-other (a number lets that many seconds pass), and returns an `Act`. All its trials are prepared in step,
-so a hundred of them cost as many transactions as one.
-"""
+"""What the crash matrix is run over: for each class of operation a state to begin with and what is handed in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Generator
-from collections.abc import Sequence
-from dataclasses import dataclass
 from dataclasses import replace
-from typing import Any
 from typing import Union
 
 from assay_wsgi.domain.commands import CancelWorkflow
-from assay_wsgi.domain.commands import Command
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import FailWorkflow
 from assay_wsgi.domain.commands import RecordSideEffect
@@ -26,164 +16,60 @@ from assay_wsgi.domain.commands import UpsertSearchAttributes
 from assay_wsgi.domain.commands import WaitForSignal
 from assay_wsgi.domain.errors import AlreadyStarted
 from assay_wsgi.domain.errors import AlreadyTerminal
-from assay_wsgi.domain.errors import AssayError
 from assay_wsgi.domain.errors import BadCommand
 from assay_wsgi.domain.errors import LeaseLost
+from assay_wsgi.domain.errors import NamespaceExists
+from assay_wsgi.domain.errors import NamespaceNotEmpty
 from assay_wsgi.domain.errors import Nondeterminism
+from assay_wsgi.domain.errors import NotFound
 from assay_wsgi.domain.errors import UnhandledEvents
 from assay_wsgi.domain.errors import WorkflowClosed
 from assay_wsgi.domain.requests import ActivityFailure
-from assay_wsgi.domain.requests import ActivityReport
 from assay_wsgi.domain.requests import Heartbeat
-from assay_wsgi.domain.requests import Idempotency
 from assay_wsgi.domain.requests import SentSignal
-from assay_wsgi.domain.requests import StartRun
 from assay_wsgi.domain.requests import TaskFailure
-from assay_wsgi.domain.requests import TurnReport
-from assay_wsgi.domain.requests import WorkerInfo
 from assay_wsgi.domain.tokens import hashed
+from assay_wsgi.engine.operations import AddActivity
 from assay_wsgi.engine.operations import BeatActivity
-from assay_wsgi.engine.operations import BeginSession
+from assay_wsgi.engine.operations import BeatTask
 from assay_wsgi.engine.operations import CancelRun
 from assay_wsgi.engine.operations import CreateNamespace
+from assay_wsgi.engine.operations import DeleteNamespace
+from assay_wsgi.engine.operations import DropRun
 from assay_wsgi.engine.operations import ExpireActivity
 from assay_wsgi.engine.operations import ExpireTask
 from assay_wsgi.engine.operations import GiveBackActivity
 from assay_wsgi.engine.operations import GiveBackTask
-from assay_wsgi.engine.operations import Keyed
-from assay_wsgi.engine.operations import Operation
-from assay_wsgi.engine.operations import ReportActivity
+from assay_wsgi.engine.operations import ReleaseActivity
 from assay_wsgi.engine.operations import RetireWorker
 from assay_wsgi.engine.operations import SignalRun
-from assay_wsgi.engine.operations import Start
-from assay_wsgi.engine.operations import TakeTurn
+from assay_wsgi.engine.operations import TaskLease
 from assay_wsgi.engine.operations import TerminateRun
-from assay_wsgi.store.claims import ClaimedActivity
-from assay_wsgi.store.claims import ClaimedRun
-from assay_wsgi.store.claims import Taker
 from assay_wsgi.store.unit import Submission
-
-NOW = 1_700_000_000.0  # when the first step is done
-QUEUE, WORKER, SESSION = "q", "worker-1", "session-1"
-OK = {"ok": True}
-REPEATED = {"ok": True, "repeated": True}
-NO_JITTER = {"jitter": 0.0}  # it is a hash of the key, so no two trials would agree
-
-
-@dataclass(frozen=True)
-class Act:
-    """What is handed in together, once the state stands."""
-
-    operations: Sequence[Operation] = ()
-    taker: Taker | None = None
-    beats: Sequence[tuple[str, str]] = ()  # (namespace, name) of a worker and of a queue that were seen
-
-    def again(self) -> Act:
-        """The same once more, by a caller who knows nothing of the first time."""
-        return replace(self, taker=None if self.taker is None else _fresh(self.taker))
-
-
-Steps = Generator[Union[Submission, float], None, Act]
-SAME = object()  # the second answer is the first one
-Said = Union[object, type[AssayError]]  # an answer, SAME, or the kind of a refusal
-
-
-@dataclass(frozen=True)
-class Case:
-    """A state, what is handed in, and what is said when it is handed in a second time."""
-
-    steps: Callable[[str], Steps]  # of a namespace
-    again: tuple[Said, ...]  # an entry an operation
-    refuses: tuple[type[AssayError], ...] = ()  # refusals of the first time, which write
-    claims: tuple[int, int] = (0, 0)  # how many workflow tasks and activities are handed out
-
-    @property
-    def name(self) -> str:
-        """The name, for people."""
-        return self.steps.__name__
-
-
-def _fresh(taker: Taker) -> Taker:
-    return replace(taker, workflows=[], activities=[], replaced=False, held=False)
-
-
-# ------------------------------------------------------------------------------------------ small steps
-
-
-def start(ns: str, workflow_id: str = "w", **more: Any) -> Start:
-    """Start a run with some input."""
-    told = {"task_queue": QUEUE, "input": '{"a":1}', "search_attributes": {"city": "Bern"}, **more}
-    return Start(StartRun(workflow_type="W", namespace=ns, **told), workflow_id)
-
-
-def signal(ns: str, signal_id: str | None = "s1", workflow_id: str = "w", name: str = "go") -> SignalRun:
-    """Send a signal to the newest run."""
-    return SignalRun(ns, workflow_id, None, None, SentSignal(name=name, payload='{"n":1}', signal_id=signal_id))
-
-
-def keyed(ns: str, operation: Operation) -> Keyed:
-    """Put an operation under an Idempotency-Key. The scope is the namespace, so that the row belongs to it."""
-    return Keyed(operation, Idempotency(scope=ns, key="k1", hash="h1"), 3600.0)
-
-
-def taker(ns: str, workflows: int = 0, activities: int = 0, session: str | None = None) -> Taker:
-    """Ask for work."""
-    return Taker(ns, QUEUE, WORKER, session, 1 if session else None, workflows, activities, None, None, 30.0)
-
-
-def turn(lease: ClaimedRun, *commands: Command, **more: Any) -> TakeTurn:
-    """Report on a workflow task."""
-    return TakeTurn.of(TurnReport(task_token=lease.token, commands=commands, **more), None)
-
-
-def report(lease: ClaimedActivity, **more: Any) -> ReportActivity:
-    """Report on an activity."""
-    return ReportActivity(lease.token, None, ActivityReport(task_token=lease.token, **more))
-
-
-def session(ns: str, name: str = SESSION) -> BeginSession:
-    """Register the worker."""
-    return BeginSession(ns, WORKER, QUEUE, name, WorkerInfo(identity="me", workflows=("W",)), (2, 2))
-
-
-def do(*operations: Operation) -> Submission:
-    """Hand in operations."""
-    return Submission(operations)
-
-
-def schedule(seq: int, **more: Any) -> ScheduleActivity:
-    """Ask for an activity."""
-    return ScheduleActivity(seq=seq, name=f"act{seq}", input="[1]", **{**NO_JITTER, **more})
-
-
-def given_a_lease(ns: str, *first: Operation) -> Generator[Union[Submission, float], None, ClaimedRun]:
-    """Start a run and lease its task."""
-    yield do(*first, start(ns))
-    claimed = Submission((), taker(ns, workflows=1))
-    yield claimed
-    assert claimed.taker is not None
-    return claimed.taker.workflows[0]
-
-
-def given_a_lease_again(ns: str) -> Generator[Union[Submission, float], None, ClaimedRun]:
-    """Lease the task of a run that was started before."""
-    claimed = Submission((), taker(ns, workflows=1))
-    yield claimed
-    assert claimed.taker is not None
-    return claimed.taker.workflows[0]
-
-
-def given_activities(
-    ns: str, count: int = 1, leased: int = 1, *first: Operation, **more: Any
-) -> Generator[Union[Submission, float], None, list[ClaimedActivity]]:
-    """Start a run that waits for activities, of which some are leased."""
-    lease = yield from given_a_lease(ns, *first)
-    claimed = Submission((turn(lease, *(schedule(seq, **more) for seq in range(1, count + 1))),),
-                         taker(ns, activities=leased))  # fmt: skip
-    yield claimed
-    assert claimed.taker is not None
-    return claimed.taker.activities
-
+from tests.engine.crash_steps import NOW
+from tests.engine.crash_steps import REPEATED
+from tests.engine.crash_steps import SAME
+from tests.engine.crash_steps import SESSION
+from tests.engine.crash_steps import WORKER
+from tests.engine.crash_steps import Act
+from tests.engine.crash_steps import Case
+from tests.engine.crash_steps import Changed
+from tests.engine.crash_steps import Steps
+from tests.engine.crash_steps import do
+from tests.engine.crash_steps import given_a_lease
+from tests.engine.crash_steps import given_a_lease_again
+from tests.engine.crash_steps import given_activities
+from tests.engine.crash_steps import keyed
+from tests.engine.crash_steps import old_turn
+from tests.engine.crash_steps import report
+from tests.engine.crash_steps import schedule
+from tests.engine.crash_steps import session
+from tests.engine.crash_steps import signal
+from tests.engine.crash_steps import signalled_start
+from tests.engine.crash_steps import start
+from tests.engine.crash_steps import taker
+from tests.engine.crash_steps import tokenless
+from tests.engine.crash_steps import turn
 
 # ------------------------------------------------------------------------------- one operation at a time
 
@@ -377,6 +263,122 @@ def give_back_an_activity(ns: str) -> Steps:
     return Act([GiveBackActivity(lease.activity.activity_key, hashed(lease.token))])
 
 
+def begin_an_old_ways_registration(ns: str) -> Steps:
+    yield from ()
+    return Act([session(ns, None)])
+
+
+def register_under_a_key(ns: str) -> Steps:
+    yield from ()
+    return Act([keyed(ns, session(ns, None))])
+
+
+def start_by_a_signal(ns: str) -> Steps:
+    yield from ()
+    return Act([signalled_start(ns)])
+
+
+def start_by_a_signal_after_a_closed_run(ns: str) -> Steps:
+    yield do(start(ns))
+    yield do(TerminateRun(ns, "w", None, None, "enough", "me"))
+    return Act([keyed(ns, signalled_start(ns, None))])
+
+
+def signal_instead_of_a_start(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    yield do(turn(lease, WaitForSignal(name="go")))
+    return Act([signalled_start(ns)])
+
+
+def signal_instead_of_a_start_under_a_key(ns: str) -> Steps:
+    yield do(start(ns))
+    return Act([keyed(ns, signalled_start(ns, None))])
+
+
+def take_an_old_ways_turn(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    return Act([old_turn(lease, schedule(1), WaitForSignal(name="go"))])
+
+
+def take_an_old_ways_close_over_a_signal(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    yield do(signal(ns))
+    return Act([old_turn(lease, CompleteWorkflow(result="1"))])
+
+
+def beat_a_workflow_task(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    yield 10.0
+    return Act([BeatTask(TaskLease.of_token(lease.token, ns, "w"), 30.0)])
+
+
+def add_an_activity(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    yield do(turn(lease, WaitForSignal(name="go")))
+    return Act([AddActivity(ns, "w", None, None, schedule(7))])
+
+
+def add_an_activity_under_a_key(ns: str) -> Steps:
+    yield do(start(ns))
+    return Act([keyed(ns, AddActivity(ns, "w", None, None, schedule(7)))])
+
+
+def add_an_activity_by_a_lease(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    return Act([AddActivity(ns, "w", lease.task.run_key, lease.run_id, schedule(7), lease.token)])
+
+
+def complete_an_activity_the_old_way(ns: str) -> Steps:
+    (lease,) = yield from given_activities(ns)
+    return Act([tokenless(lease, result='{"sum":3}')])
+
+
+def fail_an_attempt_the_old_way(ns: str) -> Steps:
+    (lease,) = yield from given_activities(ns)
+    return Act([tokenless(lease, failure=ActivityFailure(error="oops"))])
+
+
+def beat_an_activity_the_old_way(ns: str) -> Steps:
+    (lease,) = yield from given_activities(ns, heartbeat_timeout_secs=20.0)
+    yield 10.0
+    return Act([BeatActivity(None, ns, Heartbeat(task_token=None), activity_key=lease.activity.activity_key)])
+
+
+def release_an_activity(ns: str) -> Steps:
+    (lease,) = yield from given_activities(ns)
+    return Act([ReleaseActivity(lease.token, ns, activity_key=lease.activity.activity_key)])
+
+
+def release_an_activity_the_old_way(ns: str) -> Steps:
+    (lease,) = yield from given_activities(ns)
+    return Act([ReleaseActivity(None, None, activity_key=lease.activity.activity_key)])
+
+
+def given_a_closed_run(ns: str) -> Generator[Union[Submission, float], None, int]:
+    """Have a run closed that has left something in each table. Gives its key."""
+    one, _ = yield from given_activities(ns, count=2, leased=2)
+    yield do(report(one, failure=ActivityFailure(error="oops")), signal(ns))
+    lease = yield from given_a_lease_again(ns)
+    yield do(turn(lease, RecordSnapshot(state="1"), CompleteWorkflow(result="1")))
+    return lease.task.run_key
+
+
+def drop_a_run(ns: str) -> Steps:
+    run_key = yield from given_a_closed_run(ns)
+    return Act([DropRun(run_key)])
+
+
+def delete_a_namespace(ns: str) -> Steps:
+    yield do(session(ns))
+    return Act([DeleteNamespace(ns)])
+
+
+def delete_a_namespace_that_was_emptied(ns: str) -> Steps:
+    run_key = yield from given_a_closed_run(ns)
+    yield do(DropRun(run_key))
+    return Act([keyed(ns, DeleteNamespace(ns, force=True))])
+
+
 def claim_workflow_tasks(ns: str) -> Steps:
     yield do(session(ns), start(ns, "w"), start(ns, "v"))
     return Act(taker=taker(ns, workflows=5, session=SESSION))
@@ -399,8 +401,9 @@ def write_who_was_seen(ns: str) -> Steps:
     return Act(beats=[(ns, WORKER)])
 
 
+NOT_STARTED = Changed("'started': True, 'event_seq': 2}", "'started': False, 'event_seq': 2, 'repeated': True}")
 CASES = (
-    Case(create_a_namespace, again=(SAME,)),
+    Case(create_a_namespace, again=(NamespaceExists,), needs_nothing_else=True),
     Case(start_a_run, again=(AlreadyStarted,)),
     Case(start_under_a_key, again=(SAME,)),
     Case(start_in_place_of_an_open_run, again=(SAME,)),
@@ -424,14 +427,34 @@ CASES = (
     Case(fail_an_attempt, again=(REPEATED,)),
     Case(fail_the_last_attempt, again=(REPEATED,)),
     Case(beat_an_activity, again=(SAME,)),
-    Case(begin_a_first_session, again=(False,)),
-    Case(begin_another_session, again=(False,)),
+    Case(begin_a_first_session, again=(Changed("'new': True", "'new': False"),)),
+    Case(begin_another_session, again=(Changed("'new': True", "'new': False"),)),
     Case(retire_a_worker, again=(False,)),
     Case(expire_a_task, again=(False,)),
     Case(expire_an_attempt, again=(False,)),
     Case(expire_the_last_attempt, again=(False,)),
     Case(give_back_a_task, again=(False,)),
     Case(give_back_an_activity, again=(False,)),
+    Case(begin_an_old_ways_registration, again=(Changed("'new': True", "'new': False"),)),
+    Case(register_under_a_key, again=(SAME,)),
+    Case(start_by_a_signal, again=(NOT_STARTED,)),
+    Case(start_by_a_signal_after_a_closed_run, again=(SAME,)),
+    Case(signal_instead_of_a_start, again=(Changed("}", ", 'repeated': True}"),)),
+    Case(signal_instead_of_a_start_under_a_key, again=(SAME,)),
+    Case(take_an_old_ways_turn, again=(REPEATED,)),
+    Case(take_an_old_ways_close_over_a_signal, again=(REPEATED,)),
+    Case(beat_a_workflow_task, again=(SAME,)),
+    Case(add_an_activity, again=(Changed("'created': True", "'created': False"),)),
+    Case(add_an_activity_under_a_key, again=(SAME,)),
+    Case(add_an_activity_by_a_lease, again=(Changed("'created': True", "'created': False"),)),
+    Case(complete_an_activity_the_old_way, again=(LeaseLost,)),
+    Case(fail_an_attempt_the_old_way, again=(LeaseLost,)),
+    Case(beat_an_activity_the_old_way, again=(SAME,)),
+    Case(release_an_activity, again=(LeaseLost,)),
+    Case(release_an_activity_the_old_way, again=(LeaseLost,)),
+    Case(drop_a_run, again=(False,)),
+    Case(delete_a_namespace, again=(NotFound,), needs_nothing_else=True),
+    Case(delete_a_namespace_that_was_emptied, again=(SAME,), needs_nothing_else=True),
     Case(claim_workflow_tasks, again=(), claims=(2, 0)),
     Case(claim_activities, again=(), claims=(0, 2)),
     Case(hand_in_a_turn_and_claim_what_it_made_ready, again=(REPEATED,), claims=(1, 1)),
@@ -492,6 +515,36 @@ def a_start_and_a_signal_for_it(ns: str) -> Steps:
     return Act([keyed(ns, start(ns)), signal(ns)])
 
 
+def a_start_and_a_deletion(ns: str) -> Steps:
+    yield do(CreateNamespace(ns))
+    return Act([start(ns), DeleteNamespace(ns)])
+
+
+def a_deletion_and_a_start(ns: str) -> Steps:
+    yield do(CreateNamespace(ns))
+    return Act([DeleteNamespace(ns), start(ns)])
+
+
+def a_registration_and_a_deletion(ns: str) -> Steps:
+    yield do(CreateNamespace(ns))
+    return Act([session(ns, None), DeleteNamespace(ns)])
+
+
+def two_additions_of_one_number(ns: str) -> Steps:
+    yield do(start(ns))
+    return Act([AddActivity(ns, "w", None, None, schedule(7)), AddActivity(ns, "w", None, None, schedule(7))])
+
+
+def an_addition_and_a_turn_of_one_number(ns: str) -> Steps:
+    lease = yield from given_a_lease(ns)
+    return Act([AddActivity(ns, "w", None, None, schedule(7)), turn(lease, schedule(7))])
+
+
+def two_starts_by_signals(ns: str) -> Steps:
+    yield from ()
+    return Act([signalled_start(ns, "s1"), signalled_start(ns, "s2")])
+
+
 PAIRS = (
     Case(two_signals, again=(REPEATED, REPEATED)),
     Case(a_signal_and_a_turn, again=(REPEATED, REPEATED)),
@@ -503,6 +556,12 @@ PAIRS = (
     Case(a_terminate_and_a_report, again=(AlreadyTerminal, WorkflowClosed), refuses=(WorkflowClosed,)),
     Case(two_reports, again=(REPEATED, REPEATED)),
     Case(a_start_and_a_signal_for_it, again=(SAME, REPEATED)),
+    Case(a_start_and_a_deletion, again=(AlreadyStarted, NamespaceNotEmpty), refuses=(NamespaceNotEmpty,)),
+    Case(a_deletion_and_a_start, again=(NamespaceNotEmpty, AlreadyStarted)),
+    Case(a_registration_and_a_deletion, again=(Changed("'new': True", "'new': False"), SAME)),
+    Case(two_additions_of_one_number, again=(Changed("'created': True", "'created': False"), SAME)),
+    Case(an_addition_and_a_turn_of_one_number, again=(Changed("'created': True", "'created': False"), REPEATED)),
+    Case(two_starts_by_signals, again=(NOT_STARTED, Changed("}", ", 'repeated': True}"))),
 )
 
 
@@ -518,4 +577,4 @@ def _behind_another(case: Case) -> Case:
     return replace(case, steps=steps, again=(REPEATED, *case.again))
 
 
-SECONDS = tuple(_behind_another(case) for case in CASES)
+SECONDS = tuple(_behind_another(case) for case in CASES if not case.needs_nothing_else)

@@ -29,11 +29,12 @@ from assay_wsgi.store.unit import Outcome
 from assay_wsgi.store.unit import Submission
 from assay_wsgi.store.unit import perform
 from tests.conftest import Clock
-from tests.engine.crash_cases import NOW
-from tests.engine.crash_cases import SAME
-from tests.engine.crash_cases import Act
-from tests.engine.crash_cases import Case
-from tests.engine.crash_cases import start
+from tests.engine.crash_steps import NOW
+from tests.engine.crash_steps import SAME
+from tests.engine.crash_steps import Act
+from tests.engine.crash_steps import Case
+from tests.engine.crash_steps import Changed
+from tests.engine.crash_steps import start
 from tests.engine.faults import DIED
 from tests.engine.faults import Fault
 from tests.engine.faults import Faults
@@ -287,20 +288,24 @@ def reference_of(laboratory: Laboratory, case: Case) -> Reference:
     before = laboratory.dumps().get(trial.namespace, ())
     laboratory.hand_in(trial)
     assert trial.error is None, str(trial)
-    calls, said, after = laboratory.faults.calls, trial.said, laboratory.dumps()[trial.namespace]
+    calls, said, after = laboratory.faults.calls, trial.said, laboratory.dumps().get(trial.namespace, ())
     claims = claimed(trial.act)
     assert claims == case.claims
     assert [kind for kind in said if isinstance(kind, type)] == list(case.refuses)
     assert after != before
 
     laboratory.hand_in_again(trial)
-    expected = [
-        first if second is SAME else second if isinstance(second, type) else repr(second)
-        for first, second in zip(said, case.again, strict=True)
-    ]
+    expected = [_expected_again(first, second) for first, second in zip(said, case.again, strict=True)]
     assert [_without_place(text) for text in trial.said] == [_without_place(text) for text in expected]
-    assert laboratory.dumps()[trial.namespace] == after
+    assert laboratory.dumps().get(trial.namespace, ()) == after
     return Reference(before, after, said, trial.said, calls, claims)
+
+
+def _expected_again(first: Any, second: Any) -> Any:
+    if isinstance(second, Changed):
+        assert second.first in first
+        return first.replace(second.first, second.second)
+    return first if second is SAME else second if isinstance(second, type) else repr(second)
 
 
 def _without_place(said: Any) -> Any:
@@ -330,7 +335,7 @@ def check(laboratory: Laboratory, case: Case, reference: Reference, trials: Sequ
             assert trial.said == expected_said, str(trial)
     dumps = laboratory.dumps()
     for trial in trials:
-        found = dumps[trial.namespace]
+        found = dumps.get(trial.namespace, ())
         if trial.namespace in applied:
             assert found == reference.after, f"{trial}\n{_difference(reference.after, found)}"
     laboratory.assert_sound()
@@ -356,7 +361,7 @@ def _expected(laboratory: Laboratory, case: Case, reference: Reference, trial: T
     laboratory.prepare(case, [part])
     part.act = replace(part.act, operations=[part.act.operations[place] for place in done], taker=None)
     laboratory.hand_in(part)
-    return laboratory.dumps()[part.namespace]
+    return laboratory.dumps().get(part.namespace, ())
 
 
 def claimed(act: Act) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from assay_wsgi.domain.errors import StoreBusy
 from assay_wsgi.domain.errors import Unavailable
 from assay_wsgi.engine.operations import OnActivity
 from assay_wsgi.engine.operations import OnRun
+from assay_wsgi.engine.operations import OnTask
 from assay_wsgi.engine.operations import Operation
 from assay_wsgi.settings import EngineSettings
 from assay_wsgi.store.needs import Needs
@@ -29,10 +30,10 @@ from assay_wsgi.store.rows import Rows
 from tests.engine.crash_cases import CASES
 from tests.engine.crash_cases import PAIRS
 from tests.engine.crash_cases import SECONDS
-from tests.engine.crash_cases import Act
-from tests.engine.crash_cases import Case
-from tests.engine.crash_cases import signal
-from tests.engine.crash_cases import start
+from tests.engine.crash_steps import Act
+from tests.engine.crash_steps import Case
+from tests.engine.crash_steps import signal
+from tests.engine.crash_steps import start
 from tests.engine.faults import Fault
 from tests.engine.faults import Kind
 from tests.engine.faults import Lasts
@@ -101,7 +102,7 @@ def test_each_class_of_operation_is_in_the_matrix(laboratory: Laboratory) -> Non
     handed_in = {type(operation) for act in acts for operation in act.operations}
     takers = [act.taker for act in acts if act.taker is not None]
 
-    assert handed_in == set(_subclasses(Operation)) - {OnRun, OnActivity}
+    assert handed_in == set(_subclasses(Operation)) - {OnRun, OnActivity, OnTask}
     assert any(taker.workflow_slots for taker in takers)
     assert any(taker.activity_slots for taker in takers)
     assert any(act.beats for act in acts)

@@ -1,0 +1,227 @@
+"""The API described as OpenAPI 3.1, from what each route has declared (`contract.Operation`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from flask import Flask
+from marshmallow import Schema
+from werkzeug.routing import Rule
+
+from . import jsonschemas
+from .context import ENGINE
+from .contract import Operation
+from .errors import CODES
+from .fields import Checked
+from .fields import ListQuery
+from .fields import Query
+from .records import Record
+
+Json = dict[str, Any]
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+_PROBLEM: Json = {
+    "type": "object",
+    "description": "Why a request was refused; the members of RFC 9457 among them.",
+    "required": ["error", "code", "request_id", "details", "type", "title", "status", "detail"],
+    "properties": {
+        "error": {"type": "string", "description": "For people"},
+        "code": {"type": "string", "enum": sorted(CODES), "description": "For machines"},
+        "request_id": {"type": "string"},
+        "details": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "issue"],
+                "properties": {
+                    "field": {"type": "string", "description": "JSON pointer into the body, or a parameter"},
+                    "issue": {"type": "string"},
+                },
+            },
+        },
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+_IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Who repeats a request under its key gets the first answer again, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+
+
+def describe(app: Flask) -> Json:
+    """Describe all operations of an app; `servers` is for whoever knows where it is mounted."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_name)
+    spec = APISpec(
+        title="Assay Workflow Engine",
+        version=app.extensions[ENGINE].version,
+        openapi_version="3.1.0",
+        plugins=[plugin],
+        tags=[],
+    )
+    converter = plugin.converter
+    assert converter is not None  # the spec has just made it
+    converter.add_attribute_function(_checked)  # type: ignore[no-untyped-call]  # apispec has no hints there
+    for name, schema in {"Problem": _PROBLEM, **jsonschemas.COMPONENTS}.items():
+        spec.components.schema(name, schema)
+    for problem in _PROBLEMS:
+        spec.components.response(*problem)
+    tags = set()
+    for rule, operation, summary in sorted(operations(app), key=lambda found: found[0].rule):
+        noun = rule.endpoint.partition(".")[0].removeprefix("assay_")
+        tags.add(noun)
+        described = {
+            "operationId": rule.endpoint.removeprefix("assay_").replace(".", "_"),
+            "summary": summary,
+            "tags": [noun],
+            "parameters": _parameters(converter, rule, operation),
+            "responses": _responses(converter, rule, operation),
+        }
+        if operation.body is not None:
+            described["requestBody"] = _request_body(converter, operation.body)
+        spec.path(_VARIABLE.sub(r"{\1}", rule.rule), operations={method_of(rule).lower(): described})
+    found = spec.to_dict()
+    found["tags"] = [{"name": name} for name in sorted(tags)]
+    _require_members(converter, found["components"]["schemas"])
+    return found
+
+
+def operations(app: Flask) -> Iterator[tuple[Rule, Operation, str]]:
+    """Give each route that has declared what it takes and gives, and its summary."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        operation = getattr(view, "operation", None)
+        if operation is not None:
+            yield rule, operation, (view.__doc__ or "").strip().partition("\n")[0]
+
+
+def method_of(rule: Rule) -> str:
+    """Give the one method that a route is for; HEAD and OPTIONS come by themselves."""
+    (method,) = [method for method in _METHODS if method in (rule.methods or ())]
+    return method
+
+
+def _name(schema: Any) -> str:
+    kind = schema if isinstance(schema, type) else type(schema)
+    return str(kind.__name__)
+
+
+def _checked(_: OpenAPIConverter, field: Any, ret: Json, **__: Any) -> Json:
+    """Describe a field of ours. For apispec, which calls it as a method of its converter."""
+    if not isinstance(field, Checked):
+        return {}
+    schema = jsonschemas.schema_of(field)
+    if ret.get("default", 0) is None:  # as if it were not there
+        del ret["default"]
+    if not field.allow_none or isinstance(field.parent, (Query, ListQuery)):
+        return schema
+    kind = schema.get("type")
+    if kind is not None and "enum" not in schema and "not" not in schema:
+        return {**schema, "type": [kind, "null"]}
+    return {"anyOf": [schema, {"type": "null"}]} if schema.keys() - {"description"} else schema
+
+
+def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> list[Json]:
+    found: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": jsonschemas.name()}
+        for name in _VARIABLE.findall(rule.rule)
+    ]
+    if operation.query is not None:
+        found += [
+            {
+                "name": field.data_key or name,
+                "in": "query",
+                "required": field.required,
+                "schema": converter.field2property(field),
+            }
+            for name, field in operation.query.fields.items()
+        ]
+    if operation.keyed:
+        found.append(_IDEMPOTENCY_KEY)
+    return found
+
+
+def _request_body(converter: OpenAPIConverter, body: Schema) -> Json:
+    schema = _reference(converter, body)
+    required = any(field.required for field in body.fields.values())
+    if not required:  # assay's Lua worker writes an empty object so
+        schema = {"anyOf": [schema, {"type": "null"}, {"type": "array", "maxItems": 0}]}
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+def _reference(converter: OpenAPIConverter, schema: Schema | type[Schema]) -> Json:
+    """Put a schema among the components, once, and give what refers to it."""
+    found: Json = converter.resolve_nested_schema(schema)  # type: ignore[no-untyped-call]  # apispec has no hints there
+    return found
+
+
+def _responses(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> Json:
+    assert operation.returns is not None  # a test holds every route to it
+    schema = _reference(converter, operation.returns)
+    if operation.many:
+        schema = {"type": "array", "items": schema}
+    if operation.instead:
+        schema = {"anyOf": [schema, *({"const": value} for value in operation.instead)]}
+    answer: Json = {"description": _title(operation.status), "content": {"application/json": {"schema": schema}}}
+    if operation.query is not None and operation.query.fields.keys() & {"cursor", "after_seq"}:
+        link = {"description": 'The next page, where there is one: rel="next"', "schema": {"type": "string"}}
+        answer["headers"] = {"Link": link}
+    found: Json = {}
+    for status in (operation.status, *operation.also):
+        found[str(status)] = {**answer, "description": _title(status)}
+    if operation.tagged:
+        found["304"] = {"description": "What If-None-Match names is still the answer"}
+    for status in _refusals(rule, operation):
+        found.setdefault(str(status), f"Refused{status}")
+    return found
+
+
+def _refusals(rule: Rule, operation: Operation) -> list[int]:
+    found = {500, *operation.refuses}
+    if "/api/" in rule.rule:
+        found.add(503)
+    if operation.body is not None:
+        found |= {400, 413, 415, 422}
+    if operation.query is not None or operation.keyed:
+        found.add(422)
+    if rule.arguments:
+        found |= {400, 404, 409, 422}
+    if operation.keyed:
+        found.add(409)
+    return sorted(found)
+
+
+def _title(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+def _problem(status: int) -> tuple[str, Json]:
+    codes = sorted(code for code, (of, _) in CODES.items() if of == status)
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    content = {"application/json": schema, "application/problem+json": schema}
+    return f"Refused{status}", {"description": f"{_title(status)}: {', '.join(codes)}", "content": content}
+
+
+_PROBLEMS = [_problem(status) for status in (400, 404, 409, 413, 415, 422, 429, 500, 503)]
+
+
+def _require_members(converter: OpenAPIConverter, schemas: Json) -> None:
+    """Say which members of an answer are always there: what loads a body would not know that."""
+    for (kind, *_), name in converter.refs.items():
+        if issubclass(kind, Record):
+            always = sorted(schemas[name]["properties"].keys() - kind.sometimes)
+            if always:
+                schemas[name]["required"] = always
+            schemas[name]["description"] = (kind.__doc__ or "").strip()
+            schemas[name].pop("additionalProperties", None)

@@ -1,0 +1,265 @@
+"""Every route and the ways in which it refuses: what is sent, the status and the code.
+
+`test_routes.py` holds this table against the routes and against the table of codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from tests.contract.service import Caller
+from tests.contract.successes import API
+
+Send = Callable[[Caller], requests.Response]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is sent to a route that it refuses, and how."""
+
+    method: str
+    rule: str
+    status: int
+    code: str
+    send: Send
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.rule} {self.status} {self.code}"
+
+
+def _api(method: str, rule: str, status: int, code: str, send: Send) -> Refusal:
+    return Refusal(method, API + rule, status, code, send)
+
+
+def _raw(body: bytes) -> Send:
+    return lambda w: w.send("POST", "/workflows", data=body, headers={"Content-Type": "application/json"})
+
+
+def _start(**more: Any) -> Send:
+    return lambda w: w.post("/workflows", w.a_start(**more))
+
+
+def _keyed(key: str) -> Send:
+    return lambda w: w.post("/workflows", w.a_start(), headers={"Idempotency-Key": key})
+
+
+def _key_of_another(w: Caller) -> requests.Response:
+    key = {"Idempotency-Key": w.id("key")}
+    w.post("/workflows", w.a_start(), headers=key)
+    return w.post("/workflows", w.a_start(), headers=key)
+
+
+def _same_id(w: Caller) -> requests.Response:
+    return w.post("/workflows", w.a_start(workflow_id=w.started()))
+
+
+def _in_two_namespaces(w: Caller) -> str:
+    workflow_id = w.fresh()
+    for number in (1, 2):
+        w.started(workflow_id=workflow_id, namespace=w.id(f"space{number}"))
+    return workflow_id
+
+
+NONE = "/workflows/nothing-has-this-id"
+
+# What every route that reads a body refuses, shown on the first of them.
+UNREADABLE = [
+    _api("POST", "/workflows", 400, "invalid_json", _raw(b"{")),
+    _api("POST", "/workflows", 400, "invalid_unicode", _raw(b'{"workflow_type": "\\ud800"}')),
+    _api("POST", "/workflows", 400, "non_finite_number", _raw(b'{"workflow_type": "a", "input": NaN}')),
+    _api("POST", "/workflows", 400, "number_too_long", _raw(b'{"workflow_type": "a", "input": ' + b"9" * 5000 + b"}")),
+    _api("POST", "/workflows", 400, "duplicate_key", _raw(b'{"workflow_type": "a", "workflow_type": "b"}')),
+    _api("POST", "/workflows", 400, "too_deep", _raw(b'{"input": ' + b"[" * 65 + b"]" * 65 + b"}")),
+    _api("POST", "/workflows", 413, "payload_too_large", _raw(b'{"input": "' + b"x" * (4 * 1024 * 1024) + b'"}')),
+    _api("POST", "/workflows", 415, "unsupported_media_type",
+         lambda w: w.send("POST", "/workflows", data=b"{}", headers={"Content-Type": "text/plain"})),
+    _api("POST", "/workflows", 422, "invalid_type", _raw(b"5")),
+]  # fmt: skip
+
+STARTS = [
+    _api("POST", "/workflows", 409, "workflow_already_started", _same_id),
+    _api("POST", "/workflows", 422, "missing_field", lambda w: w.post("/workflows", {})),
+    _api("POST", "/workflows", 413, "payload_too_large", _start(input="x" * (2 * 1024 * 1024))),
+    _api("POST", "/workflows", 422, "control_character", _start(workflow_id="a\x00b")),
+    _api("POST", "/workflows", 422, "forbidden_character", _start(workflow_id="a\u202eb")),
+    _api("POST", "/workflows", 422, "invalid_attribute", _start(search_attributes={"nested": {}})),
+    _api("POST", "/workflows", 422, "invalid_id", _start(workflow_id="")),
+    _api("POST", "/workflows", 422, "invalid_type", _start(workflow_id=5)),
+    _api("POST", "/workflows", 422, "invalid_value", _start(id_conflict="whatever")),
+    _api("POST", "/workflows", 422, "too_many_items", _start(search_attributes={f"a{n}": n for n in range(101)})),
+    _api("POST", "/workflows", 422, "invalid_idempotency_key", _keyed("two words")),
+    _api("POST", "/workflows", 422, "idempotency_key_reused", _key_of_another),
+    _api("POST", "/workflows/batch", 422, "missing_field", lambda w: w.post("/workflows/batch", [])),
+    _api("POST", "/workflows/batch", 422, "too_many_items",
+         lambda w: w.post("/workflows/batch", {"workflows": [{}] * 1001})),
+    _api("POST", "/workflows/<workflow_id>/signal-with-start", 422, "missing_field",
+         lambda w: w.post(f"/workflows/{w.fresh()}/signal-with-start", {"workflow_type": "Hello"})),
+    _api("POST", "/workflows/<workflow_id>/signal-with-start", 409, "workflow_already_started",
+         lambda w: w.post(f"/workflows/{w.closed()}/signal-with-start",
+                          {"workflow_type": "Hello", "signal": "go", "id_reuse": "reject"})),
+]  # fmt: skip
+
+READS = [
+    _api("GET", "/workflows", 422, "invalid_filter", lambda w: w.get("/workflows", colour="red")),
+    _api("GET", "/workflows", 422, "invalid_filter", lambda w: w.get("/workflows", status="TIRED")),
+    _api("GET", "/workflows", 422, "invalid_filter", lambda w: w.get("/workflows", search_attrs="{")),
+    _api("GET", "/workflows", 422, "invalid_filter", lambda w: w.get("/workflows", type=["a", "b"])),
+    _api("GET", "/workflows", 422, "out_of_range", lambda w: w.get("/workflows", limit=1001)),
+    _api("GET", "/workflows", 422, "invalid_cursor", lambda w: w.get("/workflows", cursor="x")),
+    _api("GET", "/workflows/<workflow_id>", 404, "not_found", lambda w: w.get(NONE)),
+    _api("GET", "/workflows/<workflow_id>", 409, "ambiguous_namespace",
+         lambda w: w.get(f"/workflows/{_in_two_namespaces(w)}")),
+    _api("GET", "/workflows/<workflow_id>", 400, "invalid_path", lambda w: w.get("/workflows/a%00")),
+    _api("GET", "/workflows/<workflow_id>/events", 404, "not_found", lambda w: w.get(f"{NONE}/events")),
+    _api("GET", "/workflows/<workflow_id>/events", 422, "invalid_filter",
+         lambda w: w.get(f"/workflows/{w.started()}/events", order="up")),
+    _api("GET", "/workflows/<workflow_id>/children", 404, "not_found", lambda w: w.get(f"{NONE}/children")),
+    _api("GET", "/workflows/<workflow_id>/children", 422, "out_of_range",
+         lambda w: w.get(f"/workflows/{w.started()}/children", limit=0)),
+    _api("GET", "/workflows/<workflow_id>/state", 404, "not_found",
+         lambda w: w.get(f"/workflows/{w.started()}/state")),
+    _api("GET", "/workflows/<workflow_id>/state/<name>", 404, "not_found",
+         lambda w: w.get(f"/workflows/{w.started()}/state/stage")),
+    _api("GET", "/activities/<activity_id>", 404, "not_found", lambda w: w.get("/activities/999999999")),
+    _api("GET", "/activities/<activity_id>", 404, "not_found", lambda w: w.get("/activities/none")),
+    _api("GET", "/workers", 422, "invalid_filter", lambda w: w.get("/workers", colour="red")),
+    _api("GET", "/queues", 422, "invalid_filter", lambda w: w.get("/queues", colour="red")),
+    _api("GET", "/namespaces", 422, "invalid_filter", lambda w: w.get("/namespaces", colour="red")),
+    _api("GET", "/namespaces/<name>", 404, "namespace_not_found", lambda w: w.get(f"/namespaces/{w.id('none')}")),
+]  # fmt: skip
+
+ACTS = [
+    _api("POST", "/workflows/<workflow_id>/signal/<name>", 404, "not_found",
+         lambda w: w.post(f"{NONE}/signal/go", [])),
+    _api("POST", "/workflows/<workflow_id>/signal/<name>", 409, "workflow_closed",
+         lambda w: w.post(f"/workflows/{w.closed()}/signal/go", [])),
+    _api("POST", "/workflows/<workflow_id>/cancel", 404, "not_found", lambda w: w.post(f"{NONE}/cancel", [])),
+    # assay 0.1.8 answers 404 here, and its dashboard and CLI count on it.
+    _api("POST", "/workflows/<workflow_id>/cancel", 404, "already_terminal",
+         lambda w: w.post(f"/workflows/{w.closed()}/cancel", [])),
+    _api("POST", "/workflows/<workflow_id>/cancel", 422, "out_of_range",
+         lambda w: w.post(f"/workflows/{w.started()}/cancel", {"reason": "x" * 4097})),
+    _api("POST", "/workflows/<workflow_id>/terminate", 404, "not_found", lambda w: w.post(f"{NONE}/terminate", [])),
+    _api("POST", "/workflows/<workflow_id>/terminate", 404, "already_terminal",
+         lambda w: w.post(f"/workflows/{w.closed()}/terminate", [])),
+    _api("POST", "/workflows/<workflow_id>/activities", 404, "not_found",
+         lambda w: w.post(f"{NONE}/activities", {"name": "a", "seq": 1})),
+    _api("POST", "/workflows/<workflow_id>/activities", 409, "workflow_closed",
+         lambda w: w.post(f"/workflows/{w.closed()}/activities", {"name": "a", "seq": 1})),
+    _api("POST", "/workflows/<workflow_id>/activities", 409, "nondeterminism", lambda w: _another_name(w)),
+    _api("POST", "/workflows/<workflow_id>/activities", 409, "lease_lost",
+         lambda w: w.post(f"/workflows/{w.started()}/activities", {"name": "a", "seq": 1, "task_token": "w.1.x"})),
+    _api("POST", "/workflows/<workflow_id>/activities", 422, "out_of_range",
+         lambda w: w.post(f"/workflows/{w.started()}/activities", {"name": "a", "seq": 0})),
+    _api("POST", "/namespaces", 422, "missing_field", lambda w: w.post("/namespaces", {})),
+    _api("POST", "/namespaces", 409, "namespace_exists", lambda w: w.post("/namespaces", {"name": "main"})),
+    _api("DELETE", "/namespaces/<name>", 404, "namespace_not_found", lambda w: w.delete(f"/namespaces/{w.id('none')}")),
+    _api("DELETE", "/namespaces/<name>", 409, "namespace_protected", lambda w: w.delete("/namespaces/main")),
+    _api("DELETE", "/namespaces/<name>", 409, "namespace_not_empty",
+         lambda w: [w.started(namespace=w.id("space")), w.delete(f"/namespaces/{w.id('space')}")][1]),
+]  # fmt: skip
+
+TURNS = [
+    _api("POST", "/workers/register", 422, "missing_field", lambda w: w.post("/workers/register", {"queue": "q"})),
+    _api("POST", "/workers/heartbeat", 422, "missing_field", lambda w: w.post("/workers/heartbeat", [])),
+    _api("POST", "/workers/<worker_id>/exchange", 422, "missing_field", lambda w: w.post("/workers/w/exchange", [])),
+    _api("POST", "/workflow-tasks/poll", 422, "missing_field", lambda w: w.post("/workflow-tasks/poll", [])),
+    _api("POST", "/tasks/poll", 422, "missing_field", lambda w: w.post("/tasks/poll", {"queue": "q"})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "missing_field",
+         lambda w: w.post(f"/workflow-tasks/{w.started()}/commands", [])),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "lease_lost",
+         lambda w: w.post(f"/workflow-tasks/{w.started()}/commands", {"worker_id": w.worker, "commands": []})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "lease_lost",
+         lambda w: w.commands({"workflow_id": w.started(), "task_token": "nonsense"})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "ambiguous_run", lambda w: _two_leases(w)),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "workflow_closed",
+         lambda w: w.commands(_closed_task(w), {"type": "CompleteWorkflow"})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "unhandled_events",
+         lambda w: w.commands(_signalled_task(w), {"type": "CompleteWorkflow"})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "nondeterminism",
+         lambda w: w.commands(w.leased(), *({"type": "ScheduleActivity", "seq": 1, "name": name} for name in "ab"))),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "bad_command",
+         lambda w: w.commands(w.leased(), {"type": "MakeCoffee"})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "too_many_items",
+         lambda w: w.commands(w.leased(), *[{"type": "WaitForSignal", "name": "go"}] * 1001)),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "too_many_pending", lambda w: _too_many_activities(w)),
+    _api("POST", "/workflow-tasks/<workflow_id>/fail", 409, "lease_lost",
+         lambda w: w.post(f"/workflow-tasks/{w.started()}/fail", {"worker_id": w.worker})),
+    _api("POST", "/workflow-tasks/<workflow_id>/heartbeat", 409, "lease_lost",
+         lambda w: w.post(f"/workflow-tasks/{w.started()}/heartbeat", {"worker_id": w.worker})),
+    *(
+        refusal
+        for what in ("complete", "fail", "heartbeat", "release")
+        for refusal in (
+            _api("POST", f"/tasks/<activity_id>/{what}", 404, "not_found",
+                 lambda w, what=what: w.post(f"/tasks/999999999/{what}", [])),
+            _api("POST", f"/tasks/<activity_id>/{what}", 409, "workflow_closed",
+                 lambda w, what=what: w.post(f"/tasks/{_closed_activity(w)}/{what}", [])),
+            _api("POST", f"/tasks/<activity_id>/{what}", 409, "lease_lost",
+                 lambda w, what=what: w.post(f"/tasks/{_reported_activity(w)}/{what}", [])),
+            _api("POST", f"/tasks/<activity_id>/{what}", 409, "stale_attempt",
+                 lambda w, what=what: _stale(w, what)),
+        )
+    ),
+]  # fmt: skip
+
+REFUSALS = [*UNREADABLE, *STARTS, *READS, *ACTS, *TURNS]
+
+
+def _another_name(w: Caller) -> requests.Response:
+    path = f"/workflows/{w.started()}/activities"
+    w.post(path, {"name": "a", "seq": 1})
+    return w.post(path, {"name": "b", "seq": 1})
+
+
+def _two_leases(w: Caller) -> requests.Response:
+    workflow_id = _in_two_namespaces(w)
+    for _ in range(2):
+        assert w.polled()["workflow_id"] == workflow_id
+    return w.post(f"/workflow-tasks/{workflow_id}/commands", {"worker_id": w.worker, "commands": []})
+
+
+def _closed_task(w: Caller) -> dict[str, Any]:
+    task = w.leased()
+    w.post(f"/workflows/{task['workflow_id']}/terminate", [])
+    return task
+
+
+def _signalled_task(w: Caller) -> dict[str, Any]:
+    task = w.leased()
+    w.post(f"/workflows/{task['workflow_id']}/signal/go", [])
+    return task
+
+
+def _too_many_activities(w: Caller) -> requests.Response:
+    workflow_id = w.started()
+    for first in (1, 1001):
+        task = w.polled()
+        scheduled = ({"type": "ScheduleActivity", "seq": first + n, "name": "a"} for n in range(1000))
+        assert w.commands(task, *scheduled).status_code == 200
+        w.post(f"/workflows/{workflow_id}/signal/go", [])
+    return w.commands(w.polled(), {"type": "ScheduleActivity", "seq": 2001, "name": "a"})
+
+
+def _closed_activity(w: Caller) -> int:
+    activity = w.at_work()
+    w.post(f"/workflows/{activity['workflow_id']}/terminate", [])
+    return int(activity["id"])
+
+
+def _reported_activity(w: Caller) -> int:
+    activity_id = int(w.at_work()["id"])
+    w.post(f"/tasks/{activity_id}/complete", [])
+    return activity_id
+
+
+def _stale(w: Caller, what: str) -> requests.Response:
+    """Report with the token of the first attempt while the second is under way."""
+    first = w.at_work(initial_interval_secs=0)
+    w.post(f"/tasks/{first['id']}/fail", {"error": "boom"})
+    assert w.polled_activity()["attempt"] == 2
+    return w.post(f"/tasks/{first['id']}/{what}", {"task_token": first["task_token"]})

@@ -1,0 +1,221 @@
+"""Every route and every way in which it succeeds: what is sent, and what comes back.
+
+`test_routes.py` holds this table against the routes that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+import requests
+
+from tests.contract import shapes
+from tests.contract.service import Caller
+
+Send = Callable[[Caller], requests.Response]
+_ANY: Any = object()
+
+
+@dataclass(frozen=True)
+class Success:
+    """What is sent to a route, the status that it answers and what the answer holds."""
+
+    method: str
+    rule: str  # as the app has it
+    status: int
+    send: Send
+    has: set[str] = field(default_factory=set)  # members of the object, or of each object of the list
+    is_: Any = _ANY  # the whole answer, where that is known
+    says: dict[str, Any] = field(default_factory=dict)  # members and their values
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.rule} {self.status}"
+
+    def check(self, answer: requests.Response) -> None:
+        """Assert that this is the answer."""
+        assert answer.status_code == self.status, answer.text
+        if self.has:
+            shapes.holds(answer, self.has)
+        if self.is_ is not _ANY:
+            assert answer.json() == self.is_
+        if self.says:
+            body = answer.json()
+            assert {name: body[name] for name in self.says} == self.says
+
+
+API = "/api/v1"
+
+
+def _api(method: str, rule: str, status: int, send: Send, **expected: Any) -> Success:
+    return Success(method, API + rule, status, send, **expected)
+
+
+def _snapshot(w: Caller) -> str:
+    task = w.leased()
+    state = {"type": "RecordSnapshot", "state": {"stage": "half"}}
+    assert w.commands(task, state, {"type": "WaitForSignal", "name": "go"}).status_code == 200
+    return str(task["workflow_id"])
+
+
+def _known(w: Caller, path: str, **query: Any) -> requests.Response:
+    """Ask again with the ETag of the first answer."""
+    first = w.get(path, **query)
+    return w.send("GET", path, params=query, headers={"If-None-Match": first.headers["ETag"]})
+
+
+def _exchange(w: Caller, **more: Any) -> requests.Response:
+    body = {
+        "worker": {"identity": "played by hand"}, "session": "s-1", "n": 1, "queue": w.queue, **more,
+    }  # fmt: skip
+    return w.post(f"/workers/{w.worker}/exchange", body)
+
+
+def _old_session(w: Caller) -> requests.Response:
+    _exchange(w, session="s-0")
+    _exchange(w)
+    return _exchange(w, worker=None, session="s-0", n=2, workflow_slots=1)
+
+
+def _in_namespace(w: Caller) -> str:
+    w.started(namespace=w.id("space"))
+    return w.id("space")
+
+
+def _made(w: Caller) -> str:
+    name = w.fresh("space")
+    assert w.post("/namespaces", {"name": name}).status_code == 201
+    return name
+
+
+def _second_time(w: Caller, path: str, body: dict[str, Any]) -> requests.Response:
+    w.post(path, body)
+    return w.post(path, body)
+
+
+def _seq_1(w: Caller) -> dict[str, Any]:
+    return {"name": "greet", "seq": 1, "task_queue": w.queue}
+
+
+RUNS = [
+    _api("POST", "/workflows", 201, lambda w: w.post("/workflows", w.a_start()), has=shapes.STARTED),
+    _api("POST", "/workflows", 201, lambda w: w.post("/workflows", {"workflow_type": "Nameless"}), has=shapes.STARTED),
+    _api("POST", "/workflows", 200,
+         lambda w: _second_time(w, "/workflows", w.a_start(id_conflict="use_existing")),
+         has=shapes.STARTED, says={"already_started": True}),
+    _api("POST", "/workflows/batch", 200, lambda w: w.post("/workflows/batch", {"workflows": [w.a_start(), {}]}),
+         has={"results"}),
+    _api("GET", "/workflows", 200, lambda w: w.get("/workflows", namespace=_in_namespace(w)), has=shapes.RUN),
+    _api("GET", "/workflows", 200, lambda w: w.get("/workflows", namespace=w.id("nowhere")), is_=[]),
+    _api("GET", "/workflows", 304, lambda w: _known(w, "/workflows", namespace=_in_namespace(w))),
+    _api("GET", "/workflows/<workflow_id>", 200, lambda w: w.get(f"/workflows/{w.started()}"), has=shapes.RUN),
+    _api("GET", "/workflows/<workflow_id>", 304, lambda w: _known(w, f"/workflows/{w.started()}")),
+    _api("GET", "/workflows/<workflow_id>/events", 200, lambda w: w.get(f"/workflows/{w.started()}/events"),
+         has=shapes.EVENT),
+    _api("GET", "/workflows/<workflow_id>/children", 200, lambda w: w.get(f"/workflows/{w.started()}/children"),
+         is_=[]),
+    _api("GET", "/workflows/<workflow_id>/state", 200, lambda w: w.get(f"/workflows/{_snapshot(w)}/state"),
+         has={"event_seq", "created_at"}, says={"state": {"stage": "half"}}),
+    _api("GET", "/workflows/<workflow_id>/state/<name>", 200, lambda w: w.get(f"/workflows/{_snapshot(w)}/state/stage"),
+         has={"event_seq", "created_at"}, says={"value": "half"}),
+    _api("POST", "/workflows/<workflow_id>/signal/<name>", 200,
+         lambda w: w.post(f"/workflows/{w.started()}/signal/go", {"payload": 1}), has=shapes.DONE,
+         says={"ok": True, "event_seq": 2}),
+    _api("POST", "/workflows/<workflow_id>/signal-with-start", 201,
+         lambda w: w.post(f"/workflows/{w.fresh()}/signal-with-start", {"workflow_type": "Hello", "signal": "go"}),
+         has=shapes.STARTED, says={"started": True, "event_seq": 2}),
+    _api("POST", "/workflows/<workflow_id>/signal-with-start", 200,
+         lambda w: w.post(f"/workflows/{w.started()}/signal-with-start", {"workflow_type": "Hello", "signal": "go"}),
+         has=shapes.STARTED, says={"started": False, "event_seq": 2}),
+    _api("POST", "/workflows/<workflow_id>/cancel", 200, lambda w: w.post(f"/workflows/{w.started()}/cancel", {}),
+         has=shapes.DONE, says={"ok": True}),
+    _api("POST", "/workflows/<workflow_id>/terminate", 200,
+         lambda w: w.post(f"/workflows/{w.started()}/terminate", {"reason": "enough"}),
+         has=shapes.DONE, says={"ok": True}),
+    _api("POST", "/workflows/<workflow_id>/activities", 201,
+         lambda w: w.post(f"/workflows/{w.started()}/activities", _seq_1(w)), has=shapes.ACTIVITY),
+    _api("POST", "/workflows/<workflow_id>/activities", 200,
+         lambda w: _second_time(w, f"/workflows/{w.started()}/activities", _seq_1(w)), has=shapes.ACTIVITY),
+    _api("GET", "/activities/<activity_id>", 200, lambda w: w.get(f"/activities/{w.at_work()['id']}"),
+         has=shapes.ACTIVITY),
+]  # fmt: skip
+
+WORKERS = [
+    _api("POST", "/workers/register", 200,
+         lambda w: w.post("/workers/register", {"identity": "me", "queue": w.queue}), has={"worker_id"}),
+    _api("POST", "/workers/heartbeat", 200, lambda w: w.post("/workers/heartbeat", {"worker_id": w.registered()}),
+         is_={"ok": True, "registered": True}),
+    _api("POST", "/workers/heartbeat", 200, lambda w: w.post("/workers/heartbeat", {"worker_id": "w-nobody"}),
+         is_={"ok": True, "registered": False}),
+    _api("GET", "/workers", 200,
+         lambda w: [w.registered(namespace=w.id("space")), w.get("/workers", namespace=w.id("space"))][1],
+         has=shapes.WORKER),
+    _api("POST", "/workers/<worker_id>/exchange", 200, _exchange, has=shapes.EXCHANGED),
+    _api("POST", "/workers/<worker_id>/exchange", 200, lambda w: _exchange(w, worker=None), has=shapes.EXCHANGED,
+         says={"code": "session_unknown"}),
+    _api("POST", "/workers/<worker_id>/exchange", 200, _old_session, has=shapes.EXCHANGED,
+         says={"code": "session_replaced"}),
+    _api("POST", "/workflow-tasks/poll", 200,
+         lambda w: w.post("/workflow-tasks/poll", {"queue": w.queue, "worker_id": w.worker}), is_=None),
+    _api("POST", "/workflow-tasks/poll", 200,
+         lambda w: [w.started(), w.post("/workflow-tasks/poll", {"queue": w.queue, "worker_id": w.worker})][1],
+         has=shapes.TURN | shapes.LEASE | {"history_seq"}),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 200,
+         lambda w: w.commands(w.leased(), {"type": "CompleteWorkflow"}), is_={"ok": True}),
+    _api("POST", "/workflow-tasks/<workflow_id>/fail", 200,
+         lambda w: _of_task(w, "fail", {"message": "no such module"}), is_={"ok": True}),
+    _api("POST", "/workflow-tasks/<workflow_id>/heartbeat", 200, lambda w: _of_task(w, "heartbeat", {}),
+         has={"lease_expires_at"}, says={"ok": True, "cancel_requested": False}),
+    _api("POST", "/tasks/poll", 200, lambda w: w.post("/tasks/poll", {"queue": w.queue, "worker_id": w.worker}),
+         is_={"task": None}),
+    _api("POST", "/tasks/poll", 200,
+         lambda w: [w.commands(w.leased(), {"type": "ScheduleActivity", "seq": 1, "name": "a", "task_queue": w.queue}),
+                    w.post("/tasks/poll", {"queue": w.queue, "worker_id": w.worker})][1],
+         has=shapes.ACTIVITY | shapes.LEASE),
+    _api("POST", "/tasks/<activity_id>/complete", 200,
+         lambda w: w.post(f"/tasks/{w.at_work()['id']}/complete", {"result": 1}), is_={"ok": True}),
+    _api("POST", "/tasks/<activity_id>/complete", 200, lambda w: _twice(w), is_={"ok": True, "repeated": True}),
+    _api("POST", "/tasks/<activity_id>/fail", 200,
+         lambda w: w.post(f"/tasks/{w.at_work()['id']}/fail", {"error": "boom"}), is_={"ok": True}),
+    _api("POST", "/tasks/<activity_id>/heartbeat", 200,
+         lambda w: w.post(f"/tasks/{w.at_work()['id']}/heartbeat", {"details": {"page": 1}}),
+         is_={"ok": True, "cancel_requested": False}),
+    _api("POST", "/tasks/<activity_id>/release", 200, lambda w: w.post(f"/tasks/{w.at_work()['id']}/release", {}),
+         is_={"ok": True}),
+]  # fmt: skip
+
+SERVICE = [
+    _api("POST", "/namespaces", 201, lambda w: w.post("/namespaces", {"name": w.fresh("space")}), has=shapes.NAMESPACE),
+    _api("GET", "/namespaces", 200, lambda w: w.get("/namespaces"), has=shapes.NAMESPACE),
+    _api("GET", "/namespaces/<name>", 200, lambda w: w.get(f"/namespaces/{_in_namespace(w)}"), has=shapes.STATS,
+         says={"total_workflows": 1, "pending": 1}),
+    _api("DELETE", "/namespaces/<name>", 200, lambda w: w.delete(f"/namespaces/{_made(w)}"),
+         is_={"ok": True, "done": True}),
+    _api("DELETE", "/namespaces/<name>", 200, lambda w: w.delete(f"/namespaces/{_in_namespace(w)}", force="true"),
+         is_={"ok": True, "done": True, "deleted_workflows": 1}),
+    _api("GET", "/queues", 200, lambda w: w.get("/queues", namespace=_in_namespace(w)), has=shapes.QUEUE),
+    _api("GET", "/health", 200, lambda w: w.get("/health"), is_={"status": "ok", "service": "assay-workflow"}),
+    _api("GET", "/version", 200, lambda w: w.get("/version"), has={"version", "build_profile"}),
+    _api("GET", "/openapi.json", 200, lambda w: w.get("/openapi.json"), has={"openapi", "info", "paths"}),
+    Success("GET", "/livez", 200, lambda w: w.send("GET", "/livez", root=True), has={"status"}),
+    Success("GET", "/readyz", 200, lambda w: w.send("GET", "/readyz", root=True),
+            says={"ready": True, "database": "ok", "draining": False}),
+    Success("GET", "/workflow/", 200, lambda w: w.send("GET", "/workflow/", root=True)),
+    Success("GET", "/workflow", 308, lambda w: w.send("GET", "/workflow", root=True)),
+    Success("GET", "/", 308, lambda w: w.send("GET", "/", root=True)),
+]  # fmt: skip
+
+SUCCESSES = [*RUNS, *WORKERS, *SERVICE]
+
+
+def _of_task(w: Caller, what: str, body: dict[str, Any]) -> requests.Response:
+    task = w.leased()
+    return w.post(f"/workflow-tasks/{task['workflow_id']}/{what}", {"task_token": task["task_token"], **body})
+
+
+def _twice(w: Caller) -> requests.Response:
+    activity = w.at_work()
+    body = {"result": 1, "task_token": activity["task_token"]}
+    return _second_time(w, f"/tasks/{activity['id']}/complete", body)
