@@ -233,6 +233,7 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     visit("GET", f"{API}/workflows")
     visit("GET", f"{run}/events?limit=1")
     visit("GET", f"{run}/children")
+    visit("GET", f"{run}/tree")
 
     mine = {"queue": "main", "worker_id": worker}
     turn = visit("POST", f"{API}/workflow-tasks/poll", mine)
@@ -273,6 +274,7 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     visit("POST", f"{run}/cancel", {"reason": "no"})
     visit("POST", f"{API}/workflows/c/terminate", {"reason": "no"})
     visit("GET", f"{API}/workflows/c")
+    visit("POST", f"{API}/workflows/c/continue-as-new", [], status=201)
     visit("POST", f"{API}/namespaces", {"name": "shop"}, status=201)
     visit("GET", f"{API}/namespaces")
     visit("GET", f"{API}/namespaces/shop")

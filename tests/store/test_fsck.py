@@ -358,7 +358,8 @@ def add_run(db: Connection, key: int, *later: tuple[str, int | None], **columns:
             "run_key": key, "namespace": "main", "workflow_id": f"run {key}", "run_id": f"run {key}",
             "workflow_type": "T", "task_queue": "q", "status": "RUNNING", "priority": 0, "first_run_key": key,
             "first_run_id": f"run {key}", "last_seq": len(events), "wake_seq": 1, "seen_seq": 1, "signal_seq": 0,
-            "feed_mark": 0, "has_children": False, "created_at": NOW, "updated_at": at, "completed_at": at if closed else None, **columns,
+            "feed_mark": 0, "has_children": False, "created_at": NOW, "updated_at": at,
+            "completed_at": at if closed else None, **columns,
         },
     )  # fmt: skip
     for seq, (event_type, ref_seq) in enumerate(events, start=1):
