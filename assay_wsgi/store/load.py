@@ -182,7 +182,8 @@ def _find_chains(db: Connection, needs: Needs, rows: Rows) -> None:
     """Find the parents of runs that may close: each is the newest run of a chain, to be told of it."""
     chains = set(needs.chains)
     closing = set(needs.closing)
-    closing.update(named.run_key for named in rows.named.values() if named.run_key is not None)
+    named = [rows.named[name].run_key for name in needs.closing_names if name in rows.named]
+    closing.update(run_key for run_key in named if run_key is not None)
     if closing:
         found = db.rows(
             "SELECT parent_chain_key FROM workflows WHERE parent_chain_key IS NOT NULL AND "

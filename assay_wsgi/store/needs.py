@@ -18,6 +18,7 @@ class Needs:
     runs: set[int] = field(default_factory=set)
     activities: set[int] = field(default_factory=set)  # by key; their runs are locked
     closing: set[int] = field(default_factory=set)  # run_key: may close, so its parent is locked with it
+    closing_names: set[tuple[str, str]] = field(default_factory=set)  # (namespace, workflow_id): likewise
     chains: set[int] = field(default_factory=set)  # first run_key: the newest run of the chain
     seqs: set[tuple[int, int]] = field(default_factory=set)  # (run_key, seq) of activities
     timers: set[tuple[int, int]] = field(default_factory=set)  # (run_key, seq)

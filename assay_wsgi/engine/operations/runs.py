@@ -31,7 +31,10 @@ class Start(Operation):
     workflow_id: str
 
     def needs(self, needs: Needs) -> None:
-        needs.names.add((self.request.namespace, self.workflow_id))
+        name = (self.request.namespace, self.workflow_id)
+        needs.names.add(name)
+        if self.request.id_conflict == "terminate_existing":
+            needs.closing_names.add(name)
 
     def decide(self, rows: Rows, now: float) -> Change:
         newest = rows.newest(self.request.namespace, self.workflow_id)
@@ -53,6 +56,13 @@ class OnRun(Operation):
             needs.names.add((self.namespace, self.workflow_id))
         else:
             needs.runs.add(self.run_key)
+
+    def may_close(self, needs: Needs) -> None:
+        """Name the run's parent: it is told of the end. Who closes nothing leaves the parent to others."""
+        if self.run_key is None:
+            needs.closing_names.add((self.namespace, self.workflow_id))
+        else:
+            needs.closing.add(self.run_key)
 
     def run(self, rows: Rows) -> Run:
         """Give the run. Raises NotFound."""
@@ -125,7 +135,7 @@ class CancelRun(OnRun):
 
     def needs(self, needs: Needs) -> None:
         super().needs(needs)
-        _may_close(needs, self.run_key)
+        self.may_close(needs)
 
     def decide(self, rows: Rows, now: float) -> Change:
         run = self.run(rows)
@@ -141,7 +151,7 @@ class TerminateRun(OnRun):
 
     def needs(self, needs: Needs) -> None:
         super().needs(needs)
-        _may_close(needs, self.run_key)
+        self.may_close(needs)
 
     def decide(self, rows: Rows, now: float) -> Change:
         run = self.run(rows)
@@ -170,11 +180,6 @@ class ContinueRun(OnRun):
             return continuing.begin_anew(run, self.command, newest, other, rows.new_key(), now, rows.parent_of)
         unread = unread_of(rows, run.run_key, (), run.seen_seq)
         return continuing.continue_open(run, task, self.command, unread, newest, rows.new_key(), self.grace_secs, now)
-
-
-def _may_close(needs: Needs, run_key: int | None) -> None:
-    if run_key is not None:  # the runs of names are looked at anyway
-        needs.closing.add(run_key)
 
 
 def unread_of(rows: Rows, run_key: int, listed: tuple[int, ...], after: int) -> list[Unread]:
