@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 
+from .checks import OPEN
+from .checks import Check
 from .connection import Connection
+from .families import CHAINS
+from .families import FAMILIES
 
 if TYPE_CHECKING:
     from .store import Store
 
 _SHOWN = 10
-_OPEN = "('PENDING', 'RUNNING')"
 _TERMINAL = (
     "('WorkflowCompleted', 'WorkflowFailed', 'WorkflowCancelled', 'WorkflowTerminated', 'WorkflowTimedOut', "
     "'WorkflowContinuedAsNew')"
@@ -39,17 +42,6 @@ class Finding:
     text: str  # the rule
     rows: tuple[tuple[Any, ...], ...]  # the first ten offenders, their key first
     count: int  # how many there are
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A rule and the query that finds who breaks it."""
-
-    name: str
-    text: str
-    sql: str
-    only: str | None = None  # the dialect that it is for
-    timed: bool = False  # its one parameter is the moment before which things are overdue
 
 
 def check(store: Store, *, slack_secs: float | None = None) -> list[Finding]:
@@ -119,7 +111,7 @@ _HISTORY = (
         "a closed run has exactly one terminal event, an open one has none",
         f"SELECT w.run_key, w.status, COUNT(e.seq) AS events FROM workflows w LEFT {_EVENTS_OF} "
         f"AND e.event_type IN {_TERMINAL} WHERE w.archived_at IS NULL GROUP BY w.run_key, w.status "
-        f"HAVING COUNT(e.seq) <> CASE WHEN w.status IN {_OPEN} THEN 0 ELSE 1 END",
+        f"HAVING COUNT(e.seq) <> CASE WHEN w.status IN {OPEN} THEN 0 ELSE 1 END",
     ),
     Check(
         "terminal_last",
@@ -166,19 +158,19 @@ _RUNS = (
         "closed_fields",
         "a run has completed_at and close_reason exactly when it is closed",
         "SELECT run_key, status, close_reason, completed_at FROM workflows "
-        f"WHERE (status IN {_OPEN}) <> (completed_at IS NULL) "
-        f"OR (status IN {_OPEN}) <> (close_reason IS NULL)",
+        f"WHERE (status IN {OPEN}) <> (completed_at IS NULL) "
+        f"OR (status IN {OPEN}) <> (close_reason IS NULL)",
     ),
     Check(
         "closed_deadline",
         "a closed run has no time-out before it",
-        f"SELECT run_key, status, deadline_at FROM workflows WHERE status NOT IN {_OPEN} AND deadline_at IS NOT NULL",
+        f"SELECT run_key, status, deadline_at FROM workflows WHERE status NOT IN {OPEN} AND deadline_at IS NOT NULL",
     ),
     Check(
         "one_open_run",
         "at most one run of an id is open",
         "SELECT namespace, workflow_id, COUNT(*) AS runs FROM workflows "
-        f"WHERE status IN {_OPEN} GROUP BY namespace, workflow_id HAVING COUNT(*) > 1",
+        f"WHERE status IN {OPEN} GROUP BY namespace, workflow_id HAVING COUNT(*) > 1",
     ),
     Check(
         "pending_seen",
@@ -196,32 +188,24 @@ _RUNS = (
         "signal_seq",
         "signal_seq of an open run is its newest signal or cancel request",
         f"SELECT w.run_key, w.signal_seq, MAX(e.seq) AS newest FROM workflows w LEFT {_EVENTS_OF} "
-        f"AND e.event_type IN ('SignalReceived', 'WorkflowCancelRequested') WHERE w.status IN {_OPEN} "
+        f"AND e.event_type IN ('SignalReceived', 'WorkflowCancelRequested') WHERE w.status IN {OPEN} "
         "GROUP BY w.run_key, w.signal_seq HAVING w.signal_seq <> COALESCE(MAX(e.seq), 0)",
     ),
     Check(
-        "chain",
-        "a run is the first of its chain exactly when it continues none",
-        "SELECT run_key, first_run_key, continued_from FROM workflows "
-        "WHERE (first_run_key = run_key) <> (continued_from IS NULL)",
-    ),
-    Check(
-        "continued",
-        "a run has a successor exactly when it closed by continuing as a new one",
-        "SELECT run_key, close_reason, continued_to FROM workflows "
-        "WHERE (COALESCE(close_reason, '-') = 'continued_as_new') <> (continued_to IS NOT NULL)",
-    ),
-    Check(
-        "child_namespace",
-        "a child lives in its parent's namespace",
-        "SELECT c.run_key, c.namespace, p.namespace AS of_parent FROM workflows c "
-        "JOIN workflows p ON p.run_key = c.parent_key WHERE c.namespace <> p.namespace",
+        "run_deadline",
+        "an open run is looked at when the first of its times is over, and has a deadline for no other reason",
+        f"SELECT run_key, deadline_at, run_deadline_at, chain_deadline_at FROM workflows WHERE status IN {OPEN} "
+        "AND (COALESCE(deadline_at, 1e18) > COALESCE(run_deadline_at, 1e18) "
+        "OR COALESCE(deadline_at, 1e18) > COALESCE(chain_deadline_at, 1e18) "
+        "OR (deadline_at IS NULL AND cancel_requested_at IS NOT NULL) "
+        "OR (deadline_at IS NOT NULL AND run_deadline_at IS NULL AND chain_deadline_at IS NULL "
+        "AND cancel_requested_at IS NULL))",
     ),
     Check(
         "archived",
         "an archived run is closed, and it is known where its archive is",
         "SELECT run_key, status, archive_uri FROM workflows WHERE archived_at IS NOT NULL "
-        f"AND (status IN {_OPEN} OR archive_uri IS NULL)",
+        f"AND (status IN {OPEN} OR archive_uri IS NULL)",
     ),
     Check(
         "archive_job",
@@ -243,27 +227,27 @@ _TASKS = (
         "wake_behind",
         "no event that a worker must see is newer than its run's wake_seq",
         f"SELECT w.run_key, w.wake_seq, MAX(e.seq) AS newest FROM workflows w {_EVENTS_OF} "
-        f"AND e.seq > w.wake_seq AND e.event_type IN {_WAKING} WHERE w.status IN {_OPEN} "
+        f"AND e.seq > w.wake_seq AND e.event_type IN {_WAKING} WHERE w.status IN {OPEN} "
         "GROUP BY w.run_key, w.wake_seq",
     ),
     Check(
         "lost_wakeup",
         "an open run with an event that no turn has seen is ready or leased",
-        f"SELECT w.run_key, w.wake_seq, w.seen_seq FROM workflows w WHERE w.status IN {_OPEN} "
+        f"SELECT w.run_key, w.wake_seq, w.seen_seq FROM workflows w WHERE w.status IN {OPEN} "
         "AND w.wake_seq > w.seen_seq "
         "AND NOT EXISTS (SELECT 1 FROM workflow_tasks t WHERE t.run_key = w.run_key)",
     ),
     Check(
         "parked_untold",
         "an open run that is neither ready nor leased was parked by a turn, which said on what",
-        f"SELECT w.run_key, w.seen_seq FROM workflows w WHERE w.status IN {_OPEN} AND w.waiting_for IS NULL "
+        f"SELECT w.run_key, w.seen_seq FROM workflows w WHERE w.status IN {OPEN} AND w.waiting_for IS NULL "
         "AND NOT EXISTS (SELECT 1 FROM workflow_tasks t WHERE t.run_key = w.run_key)",
     ),
     Check(
         "task_of_closed_run",
         "a closed run is neither ready nor leased",
         "SELECT t.run_key, w.status, t.owner FROM workflow_tasks t JOIN workflows w ON w.run_key = t.run_key "
-        f"WHERE w.status NOT IN {_OPEN}",
+        f"WHERE w.status NOT IN {OPEN}",
     ),
     Check(
         "task_lease",
@@ -319,6 +303,18 @@ _ACTIVITIES = (
         "> CASE WHEN a.status = 'CANCELLED' THEN 1 ELSE 0 END",
     ),
     Check(
+        "cancelled_untold",
+        "in the history of an open run stands which of its activities and timers were cancelled",
+        "SELECT a.run_key, a.seq, 'activity' AS kind FROM workflow_activities a JOIN workflows w "
+        f"ON w.run_key = a.run_key WHERE a.status = 'CANCELLED' AND w.status IN {OPEN} AND NOT EXISTS (SELECT 1 "
+        "FROM workflow_events e WHERE e.run_key = a.run_key AND e.ref_seq = a.seq "
+        "AND e.event_type = 'ActivityCancelled') UNION ALL "
+        "SELECT t.run_key, t.seq, 'timer' AS kind FROM workflow_timers t JOIN workflows w "
+        f"ON w.run_key = t.run_key WHERE t.status = 'CANCELLED' AND w.status IN {OPEN} AND NOT EXISTS (SELECT 1 "
+        "FROM workflow_events e WHERE e.run_key = t.run_key AND e.ref_seq = t.seq "
+        "AND e.event_type = 'TimerCancelled')",
+    ),
+    Check(
         "activity_of_event",
         "an event about an activity names one that there is",
         "SELECT e.run_key, e.seq, e.event_type, e.ref_seq FROM workflow_events e "
@@ -352,7 +348,7 @@ _ACTIVITIES = (
         "activity_completed_at",
         "an activity has completed_at exactly when it is over",
         "SELECT activity_key, status, completed_at FROM workflow_activities "
-        f"WHERE (status IN {_OPEN}) <> (completed_at IS NULL)",
+        f"WHERE (status IN {OPEN}) <> (completed_at IS NULL)",
     ),
     Check(
         "activity_namespace",
@@ -372,10 +368,10 @@ _ACTIVITIES = (
         "open_below_closed",
         "below a closed run no activity and no timer is open",
         "SELECT w.run_key, 'activity' AS kind, a.seq FROM workflows w "
-        f"JOIN workflow_activities a ON a.run_key = w.run_key AND a.status IN {_OPEN} "
-        f"WHERE w.status NOT IN {_OPEN} UNION ALL SELECT w.run_key, 'timer' AS kind, t.seq FROM workflows w "
+        f"JOIN workflow_activities a ON a.run_key = w.run_key AND a.status IN {OPEN} "
+        f"WHERE w.status NOT IN {OPEN} UNION ALL SELECT w.run_key, 'timer' AS kind, t.seq FROM workflows w "
         "JOIN workflow_timers t ON t.run_key = w.run_key AND t.status = 'PENDING' "
-        f"WHERE w.status NOT IN {_OPEN}",
+        f"WHERE w.status NOT IN {OPEN}",
     ),
 )
 
@@ -500,11 +496,19 @@ _OVERDUE = (
         "SELECT run_key, deadline_at FROM workflows WHERE deadline_at < ?",
         timed=True,
     ),
+    Check(
+        "overdue_followup",
+        "work on other runs was due and nobody did it",
+        "SELECT run_key, kind, due_at FROM followups WHERE due_at < ?",
+        timed=True,
+    ),
 )
 
 CHECKS: tuple[Check, ...] = (
     *_HISTORY,
     *_RUNS,
+    *CHAINS,
+    *FAMILIES,
     *_TASKS,
     *_ACTIVITIES,
     *_TIMERS_AND_SIGNALS,

@@ -17,9 +17,10 @@ from tests.databases import PostgresServer
 NOW = 1_700_000_000.0
 LATER = NOW + 100.0
 
-PENDING, PARKED, LEASED, DONE, FAILED, CANCELLED, TERMINATED, TIMED_OUT, CONTINUED, NEXT, ARCHIVED, PAUSED = range(
-    1, 13
-)
+(
+    PENDING, PARKED, LEASED, DONE, FAILED, CANCELLED, TERMINATED, TIMED_OUT, CONTINUED, NEXT, ARCHIVED, PAUSED,
+    FATHER, HEIR, CHILD, BROTHER, DEAD, ORPHAN, CANCELLED_ORPHAN,
+) = range(1, 20)  # fmt: skip
 ACTIVITY, TIMER = 100, 200  # the key of a run's n-th activity is 100 x run + n
 
 
@@ -32,6 +33,9 @@ class Plant:
 
     def __str__(self) -> str:
         return self.name
+
+
+FALSE = "(1 = 0)"  # in both databases
 
 
 def plant(name: str, *sql: str) -> Plant:
@@ -103,7 +107,34 @@ PLANTS = (
     plant("chain", run_set(NEXT, f"first_run_key = {NEXT}")),
     plant("continued", run_set(CONTINUED, "continued_to = NULL")),
     plant("continued", run_set(DONE, "continued_to = 'run 7'")),
-    plant("child_namespace", run_set(NEXT, f"parent_key = {PARKED}, namespace = 'other'")),
+    plant("chain_links", run_set(CONTINUED, "continued_to = 'run 1'")),
+    plant("chain_links", run_set(NEXT, "continued_from = 'run 1'")),
+    plant("chain_links", run_set(HEIR, f"continued_from = 'run {CONTINUED}'")),
+    plant("chain_links", run_set(NEXT, f"first_run_key = {DONE}")),
+    plant("chain_links", run_set(NEXT, "namespace = 'other'")),
+    plant("chain_links", run_set(NEXT, f"parent_key = {PARKED}, parent_chain_key = {PARKED}")),
+    plant("carried_signals", f"DELETE FROM workflow_signals WHERE run_key = {NEXT} AND event_seq = 3"),
+    plant("carried_signals", f"UPDATE workflow_signals SET name = 'other' WHERE run_key = {NEXT}"),
+    plant("run_deadline", run_set(PARKED, f"run_deadline_at = {LATER}")),
+    plant("run_deadline", run_set(PARKED, f"deadline_at = {LATER}, chain_deadline_at = {LATER - 1}")),
+    plant("run_deadline", run_set(PARKED, f"deadline_at = {LATER}")),
+    plant("run_deadline", run_set(CANCELLED_ORPHAN, "deadline_at = NULL")),
+    plant("child_namespace", run_set(CHILD, "namespace = 'other'")),
+    plant("child_link", run_set(CHILD, "parent_chain_key = NULL")),
+    plant("child_link", run_set(CHILD, "parent_key = NULL")),
+    plant("child_link", run_set(CHILD, "parent_close = NULL")),
+    plant("child_link", run_set(CHILD, f"parent_chain_key = {DEAD}")),
+    plant("child_started", run_set(BROTHER, "child_command = 1")),
+    plant("child_started", run_set(BROTHER, f"parent_key = {DEAD}, parent_chain_key = {DEAD}")),
+    plant("child_told", f"UPDATE workflow_events SET event_type = 'TimerCancelled' WHERE run_key = {HEIR} AND seq = 2"),
+    plant("child_told", event(HEIR, 20, "ChildWorkflowFailed")),
+    plant("child_told", run_set(BROTHER, f"status = 'FAILED', close_reason = 'failed', completed_at = {NOW}")),
+    plant("child_left_open", "DELETE FROM followups"),
+    plant("child_left_open", run_set(CANCELLED_ORPHAN, "cancel_requested_at = NULL"), "DELETE FROM followups"),
+    plant("child_left_open", run_set(DEAD, "close_reason = 'terminated'"), "DELETE FROM followups"),
+    plant("has_children", run_set(FATHER, f"has_children = {FALSE}")),
+    plant("has_children", run_set(HEIR, f"has_children = {FALSE}")),
+    plant("followup_chain", "UPDATE followups SET run_key = 99"),
     plant("archived", run_set(ARCHIVED, "archive_uri = NULL")),
     plant("archived", run_set(PARKED, f"archived_at = {NOW}, archive_uri = 's3://a'")),
     plant("archive_job", "UPDATE archive_jobs SET verified_at = NULL"),
@@ -129,6 +160,8 @@ PLANTS = (
     plant("activity_events", event(PARKED, 20, "ActivityCompleted", 4)),
     plant("activity_events", event(PARKED, 20, "ActivityScheduled", 1)),
     plant("activity_events", event(PARKED, 20, "ActivityCancelled", 1)),
+    plant("cancelled_untold", activity_set(1, f"status = 'CANCELLED', completed_at = {NOW}, deadline_at = NULL")),
+    plant("cancelled_untold", f"UPDATE workflow_timers SET status = 'CANCELLED' WHERE run_key = {PARKED} AND seq = 1"),
     plant("activity_of_event", event(PARKED, 20, "ActivityFailed", 9)),
     plant("activity_of_event", event(PARKED, 20, "ActivityFailed")),
     plant("activity_attempt", activity_set(1, "attempt = 4")),
@@ -161,13 +194,14 @@ PLANTS = (
     plant("orphans", event(99, 1, "WorkflowStarted")),
     plant("orphans", "UPDATE activity_attempts SET activity_key = 99 WHERE attempt = 2"),
     plant("namespaces", run_set(DONE, "namespace = 'nowhere'")),
-    plant("keys", "UPDATE key_blocks SET next_key = 12"),
+    plant("keys", f"UPDATE key_blocks SET next_key = {CANCELLED_ORPHAN}"),
     plant("keys", "DELETE FROM key_blocks"),
     plant("notice_mark", "UPDATE notices SET mark = NULL"),
     plant("overdue_lease", f"UPDATE workflow_tasks SET deadline_at = {NOW - 11} WHERE run_key = {LEASED}"),
     plant("overdue_activity", activity_set(2, f"deadline_at = {NOW - 11}")),
     plant("overdue_timer", f"UPDATE workflow_timers SET fire_at = {NOW - 11} WHERE run_key = {PARKED}"),
     plant("overdue_run", run_set(PARKED, f"deadline_at = {NOW - 11}")),
+    plant("overdue_followup", f"UPDATE followups SET due_at = {NOW - 11}"),
 )
 
 
@@ -291,18 +325,25 @@ def populate(db: Connection) -> None:
         db, DONE, ("ActivityScheduled", 1), ("TimerScheduled", 1), ("WorkflowCompleted", None),
         status="COMPLETED", close_reason="completed",
     )  # fmt: skip
-    add_run(db, FAILED, ("WorkflowFailed", None), status="FAILED", close_reason="failed", parent_key=PARKED)
+    add_run(db, FAILED, ("WorkflowFailed", None), status="FAILED", close_reason="failed")
     add_run(
         db, CANCELLED, ("WorkflowCancelRequested", None), ("WorkflowCancelled", None),
         status="CANCELLED", close_reason="cancelled", cancel_requested_at=NOW, wake_seq=2, signal_seq=2,
     )  # fmt: skip
     add_run(db, TERMINATED, ("WorkflowTerminated", None), status="FAILED", close_reason="terminated")
     add_run(db, TIMED_OUT, ("WorkflowTimedOut", None), status="TIMED_OUT", close_reason="timed_out")
+    signals = [("SignalReceived", None)] * 2
     add_run(
-        db, CONTINUED, ("WorkflowContinuedAsNew", None),
-        status="COMPLETED", close_reason="continued_as_new", continued_to=f"run {NEXT}",
+        db, CONTINUED, ("SignalReceived", None), *signals, ("WorkflowContinuedAsNew", None), wake_seq=4, seen_seq=2,
+        signal_seq=4, status="COMPLETED", close_reason="continued_as_new", continued_to=f"run {NEXT}",
     )  # fmt: skip
-    add_run(db, NEXT, status="PENDING", seen_seq=0, first_run_key=CONTINUED, continued_from=f"run {CONTINUED}")
+    add_run(
+        db, NEXT, *signals, status="PENDING", seen_seq=0, first_run_key=CONTINUED, continued_from=f"run {CONTINUED}",
+        wake_seq=3, signal_seq=3,
+    )  # fmt: skip
+    for run, seq in ((CONTINUED, 2), (CONTINUED, 3), (CONTINUED, 4), (NEXT, 2), (NEXT, 3)):
+        add(db, "workflow_signals", run_key=run, event_seq=seq, name="go", received_at=NOW)
+    populate_families(db)
     add_run(
         db, ARCHIVED, ("ActivityScheduled", 1), ("WorkflowCompleted", None), status="COMPLETED",
         close_reason="completed", archived_at=NOW, archive_uri="s3://bucket/key",
@@ -314,7 +355,7 @@ def populate(db: Connection) -> None:
     )  # fmt: skip
     add_run(db, PAUSED, paused="{}", seen_seq=0)
 
-    for run in (PENDING, NEXT, PAUSED):
+    for run in (PENDING, NEXT, PAUSED, HEIR, BROTHER, ORPHAN, CANCELLED_ORPHAN):
         add_task(db, run, paused=run == PAUSED)
     add_task(
         db, LEASED, token="t", owner="w", session="s", exchange=1, claimed_seq=2, deadline_at=NOW + 30,
@@ -345,6 +386,35 @@ def populate(db: Connection) -> None:
         created_at=NOW,
     )  # fmt: skip
     db.run("UPDATE key_blocks SET next_key = 10000")
+
+
+def populate_families(db: Connection) -> None:
+    """Write a chain with one child that has ended and one that has not, and a closed parent of two open ones."""
+    started = ("ChildWorkflowStarted", None)
+    add_run(
+        db, FATHER, started, started, ("WorkflowContinuedAsNew", None), status="COMPLETED", has_children=True,
+        close_reason="continued_as_new", continued_to=f"run {HEIR}",
+    )  # fmt: skip
+    add_run(
+        db, HEIR, ("ChildWorkflowCompleted", None), wake_seq=2, has_children=True, first_run_key=FATHER,
+        continued_from=f"run {FATHER}",
+    )  # fmt: skip
+    below: dict[str, Any] = {"parent_key": FATHER, "parent_chain_key": FATHER, "parent_close": "terminate"}
+    add_run(
+        db, CHILD, ("WorkflowCompleted", None), status="COMPLETED", close_reason="completed", child_command=1, **below
+    )  # fmt: skip
+    add_run(db, BROTHER, child_command=2, **below)
+    add_run(
+        db, DEAD, started, started, ("WorkflowCompleted", None), status="COMPLETED", close_reason="completed",
+        has_children=True,
+    )  # fmt: skip
+    below = {"parent_key": DEAD, "parent_chain_key": DEAD}
+    add_run(db, ORPHAN, parent_close="terminate", **below)
+    add_run(
+        db, CANCELLED_ORPHAN, ("WorkflowCancelRequested", None), cancel_requested_at=NOW, deadline_at=NOW + 60.0,
+        wake_seq=2, signal_seq=2, parent_close="request_cancel", **below,
+    )  # fmt: skip
+    add(db, "followups", kind="close_children", run_key=DEAD, due_at=NOW)
 
 
 def add_run(db: Connection, key: int, *later: tuple[str, int | None], **columns: Any) -> None:
