@@ -11,22 +11,28 @@ from .activities import activity_info
 from .activities import cancelled
 from .activities import heartbeat
 from .app import Assay
+from .children import ChildOptions
 from .client import Client
 from .client import WorkflowHandle
 from .context import Context
-from .context import RunInfo
 from .definitions import ActivityDefinition
+from .definitions import Call
 from .definitions import Retry
 from .definitions import WorkflowDefinition
 from .errors import ActivityCancelled
+from .errors import ActivityCancelledError
 from .errors import ActivityError
 from .errors import ApiError
 from .errors import ApplicationError
+from .errors import ChildWorkflowError
 from .errors import Conflict
+from .errors import ContinueAsNew
 from .errors import Invalid
 from .errors import NondeterminismError
 from .errors import NotFound
+from .errors import StepError
 from .errors import Suspend
+from .errors import TimerCancelledError
 from .errors import Unauthorized
 from .errors import Unavailable
 from .errors import WorkflowAlreadyStarted
@@ -34,25 +40,38 @@ from .errors import WorkflowCancelled
 from .errors import WorkflowCancelledError
 from .errors import WorkflowClosed
 from .errors import WorkflowFailed
+from .errors import WorkflowTimedOut
+from .handles import ChildHandle
+from .handles import Handle
+from .info import RunInfo
 from .worker import Worker
 
 __all__ = [
     "ActivityCancelled",
+    "ActivityCancelledError",
     "ActivityDefinition",
     "ActivityError",
     "ActivityInfo",
     "ApiError",
     "ApplicationError",
     "Assay",
+    "Call",
+    "ChildHandle",
+    "ChildOptions",
+    "ChildWorkflowError",
     "Client",
     "Conflict",
     "Context",
+    "ContinueAsNew",
+    "Handle",
     "Invalid",
     "NondeterminismError",
     "NotFound",
     "Retry",
     "RunInfo",
+    "StepError",
     "Suspend",
+    "TimerCancelledError",
     "Unauthorized",
     "Unavailable",
     "Worker",
@@ -63,6 +82,7 @@ __all__ = [
     "WorkflowDefinition",
     "WorkflowFailed",
     "WorkflowHandle",
+    "WorkflowTimedOut",
     "activity_info",
     "cancelled",
     "heartbeat",

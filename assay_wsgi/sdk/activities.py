@@ -9,14 +9,16 @@ import queue
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from datetime import timezone
 from typing import Any
 from typing import Callable
 
-from .context import copied
 from .definitions import ActivityDefinition
 from .errors import ActivityCancelled
 from .errors import ApplicationError
 from .errors import type_name
+from .jsontext import copied
 from .jsontext import dumps
 from .jsontext import plain
 from .outbox import Report
@@ -38,6 +40,7 @@ class ActivityInfo:
     attempt: int  # 1 for the first
     max_attempts: int  # 0 = no end
     heartbeat_details: Any  # what an earlier attempt told in its last heartbeat
+    deadline: datetime | None = None  # the service takes the attempt back then; each heartbeat may move it
 
 
 class Attempt:
@@ -50,6 +53,7 @@ class Attempt:
         "details",
         "dirty",
         "exchange",
+        "expires_at",
         "label",
         "sent_at",
         "task",
@@ -62,6 +66,7 @@ class Attempt:
         self.exchange = exchange  # number of the exchange that brought it
         self.label = f"{task['name']} of {task['run_id']}"
         self.cancelled = False
+        self.expires_at: float | None = task.get("lease_expires_at")
         self.details: Any = None
         self.dirty = False  # details wait to be sent
         self.sent_at: float | None = None
@@ -71,7 +76,7 @@ class Attempt:
 
     def info(self) -> ActivityInfo:
         """Say which attempt this is."""
-        task = self.task
+        task, expires_at = self.task, self.expires_at
         return ActivityInfo(
             workflow_id=task["workflow_id"],
             run_id=task["run_id"],
@@ -81,6 +86,7 @@ class Attempt:
             attempt=task["attempt"],
             max_attempts=task.get("max_attempts", 0),
             heartbeat_details=copied(task.get("heartbeat_details")),
+            deadline=None if expires_at is None else datetime.fromtimestamp(expires_at, timezone.utc),
         )
 
     def beat(self, details: Any) -> None:
@@ -122,9 +128,10 @@ class Attempt:
 
     @staticmethod
     def _failure(error: BaseException, definition: ActivityDefinition[..., Any] | None) -> dict[str, Any]:
-        name, text, details = type_name(type(error)), str(error), None
+        name, text, details, delay = type_name(type(error)), str(error), None, None
         if isinstance(error, ApplicationError):
             name, text, details = error.type or name, error.message, error.details
+            delay = error.next_retry_delay
         final = isinstance(error, (ActivityCancelled, ApplicationError)) and getattr(error, "non_retryable", True)
         if definition is not None and definition.retry.forbids(error):
             final = True
@@ -136,6 +143,8 @@ class Attempt:
         }
         if details is not None:
             failure["details"] = details
+        if delay is not None and not final:
+            failure["next_retry_delay"] = delay
         try:
             dumps(failure)
         except (TypeError, ValueError):  # what came with the error is no JSON: say it in words

@@ -78,6 +78,8 @@ class Assay:
         retry: Retry | None = None,
         timeout: float | None = TIMEOUT,
         heartbeat_timeout: float | None = None,
+        schedule_to_start: float | None = None,
+        schedule_to_close: float | None = None,
     ) -> Callable[[Callable[P, R]], ActivityDefinition[P, R]]: ...
 
     def activity(
@@ -89,16 +91,19 @@ class Assay:
         retry: Retry | None = None,
         timeout: float | None = TIMEOUT,
         heartbeat_timeout: float | None = None,
+        schedule_to_start: float | None = None,
+        schedule_to_close: float | None = None,
     ) -> Any:
         """Register an activity: a function that may do anything, and may run more than once.
 
-        `timeout` limits one attempt, `heartbeat_timeout` the silence between two heartbeats, in seconds.
+        In seconds: `timeout` limits one attempt, `heartbeat_timeout` the silence between two heartbeats,
+        `schedule_to_start` the time that an attempt waits for a worker, `schedule_to_close` all attempts together.
         An activity with a `queue` is done by workers of that queue, else by those of the run's.
         """
 
         def register(function: Callable[..., Any]) -> ActivityDefinition[..., Any]:
             made: ActivityDefinition[..., Any] = ActivityDefinition(
-                function, name, queue, retry, timeout, heartbeat_timeout
+                function, name, queue, retry, timeout, heartbeat_timeout, schedule_to_start, schedule_to_close
             )
             return self._register(self.activities, made)
 

@@ -23,6 +23,7 @@ from requests.utils import parse_header_links
 
 from .definitions import R
 from .definitions import WorkflowDefinition
+from .durations import seconds
 from .errors import ApiError
 from .errors import Conflict
 from .errors import Invalid
@@ -33,6 +34,7 @@ from .errors import WorkflowAlreadyStarted
 from .errors import WorkflowCancelledError
 from .errors import WorkflowClosed
 from .errors import WorkflowFailed
+from .errors import WorkflowTimedOut
 from .jsontext import dumps
 from .jsontext import loads
 from .transport import DEFAULT_URL
@@ -80,7 +82,8 @@ class Client:
         """Start a run and return its handle.
 
         Options: `id` (else the service makes one), `queue`, `search_attributes`, `id_conflict`
-        (fail, use_existing, terminate_existing) and `id_reuse` (allow, allow_failed_only, reject).
+        (fail, use_existing, terminate_existing), `id_reuse` (allow, allow_failed_only, reject), and in seconds
+        or as timedelta `run_timeout` (of one run) and `execution_timeout` (of all runs of its chain).
         Raises WorkflowAlreadyStarted.
         """
         started = self._call("POST", "/workflows", self._start_body(workflow, input, options), once=True)
@@ -131,7 +134,7 @@ class Client:
             if option not in _START_OPTIONS:
                 raise TypeError(f"no such option of a start: {option}")
             if value is not None:
-                body[_START_OPTIONS[option]] = value
+                body[_START_OPTIONS[option]] = seconds(value) if option in _DURATIONS else value
         return body
 
     # ------------------------------------------------------------------------------------- runs
@@ -230,31 +233,45 @@ class WorkflowHandle(Generic[R]):
         return decoded(self._get(""))
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait for the run's end and return its result.
+        """Wait for the end of the run, and of those that continue it, and return the last one's result.
 
-        Raises WorkflowFailed, WorkflowCancelledError, and TimeoutError after `timeout` seconds.
+        Raises WorkflowFailed (WorkflowTimedOut), WorkflowCancelledError, and TimeoutError after `timeout` seconds.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        pause = 0.01
+        pause, run = 0.01, self
         while True:
-            record = self._get("")
+            record = run._get("")
+            if record.get("close_reason") == "continued_as_new":
+                run = run._successor(record)
+                pause = 0.01
+                continue
             if record["status"] not in ("PENDING", "RUNNING"):
-                return self._outcome(decoded(record))  # type: ignore[no-any-return]  # its annotation says R
+                return run._outcome(decoded(record))  # type: ignore[no-any-return]  # its annotation says R
             left = pause if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"workflow '{self.workflow_id}' is still {record['status']}")
+                raise TimeoutError(f"workflow '{run.workflow_id}' is still {record['status']}")
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, 1.0)
 
+    def _successor(self, record: dict[str, Any]) -> WorkflowHandle[R]:
+        """Return a handle on the run that continues a closed one: its last event names it."""
+        closed = WorkflowHandle(self._client, self.workflow_id, record["run_id"], self._definition)
+        (event,) = closed.events(after_seq=record["last_seq"] - 1)
+        named = event["payload"]
+        return WorkflowHandle(self._client, named["workflow_id"], named["new_run_id"], self._definition)
+
     def _outcome(self, record: dict[str, Any]) -> Any:
-        status = record["status"]
+        status, definition = record["status"], self._definition
         if status == "COMPLETED":
             result = record.get("result")
-            return self._definition.decode_result(result) if self._definition else result
+            if definition is not None and definition.name == record.get("workflow_type", definition.name):
+                return definition.decode_result(result)
+            return result
         if status == "CANCELLED":
             raise WorkflowCancelledError(self.workflow_id, record["run_id"], record.get("error"))
+        failed = WorkflowTimedOut if status == "TIMED_OUT" else WorkflowFailed
         reason = record.get("close_reason") or status.lower()
-        raise WorkflowFailed(self.workflow_id, record["run_id"], record.get("error"), reason)
+        raise failed(self.workflow_id, record["run_id"], record.get("error"), reason)
 
     def events(self, after_seq: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the history after an event, oldest first, payloads decoded."""
@@ -305,7 +322,10 @@ _START_OPTIONS = {
     "search_attributes": "search_attributes",
     "id_conflict": "id_conflict",
     "id_reuse": "id_reuse",
+    "execution_timeout": "execution_timeout_secs",
+    "run_timeout": "run_timeout_secs",
 }
+_DURATIONS = frozenset({"execution_timeout", "run_timeout"})
 
 _BY_CODE: dict[str, type[ApiError]] = {
     "workflow_already_started": WorkflowAlreadyStarted,

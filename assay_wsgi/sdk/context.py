@@ -8,87 +8,79 @@ all kinds, in the order of the calls: that number is what ties a call to its eve
 from __future__ import annotations
 
 import logging
-import marshal
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from datetime import timezone
+from random import Random
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Callable
+from typing import NoReturn
 from typing import TypeVar
+from typing import Union
 from typing import overload
+from uuid import UUID
 
+from . import waits
+from .chance import Chance
+from .children import ChildOptions
+from .children import child_command
 from .convert import decoder
+from .course import Course
 from .definitions import TIMEOUT
 from .definitions import ActivityDefinition
+from .definitions import Call
 from .definitions import P
 from .definitions import R
 from .definitions import Retry
+from .definitions import WorkflowDefinition
 from .definitions import schedule_command
 from .definitions import unbound_input
-from .errors import NondeterminismError
-from .errors import Suspend
-from .errors import WorkflowCancelled
-from .history import History
-from .history import Recorded
-from .jsontext import Json
+from .durations import Duration
+from .errors import ContinueAsNew
+from .handles import ActivityHandle
+from .handles import ChildHandle
+from .handles import Handle
+from .info import RunInfo
+from .jsontext import copied
 from .jsontext import plain
+from .runlog import RunLog
+
+if TYPE_CHECKING:
+    from typing import Literal
+    from typing import Unpack
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-
-class RunInfo:
-    """Which run this is."""
-
-    __slots__ = ("attempt", "namespace", "run_id", "task_queue", "workflow_id", "workflow_type")
-
-    def __init__(
-        self,
-        workflow_id: str,
-        run_id: str,
-        workflow_type: str = "",
-        namespace: str = "main",
-        task_queue: str = "default",
-        attempt: int = 1,  # of this workflow task: more than 1 after a failed or lost turn
-    ) -> None:
-        self.workflow_id = workflow_id
-        self.run_id = run_id
-        self.workflow_type = workflow_type
-        self.namespace = namespace
-        self.task_queue = task_queue
-        self.attempt = attempt
+R1 = TypeVar("R1")
+R2 = TypeVar("R2")
+R3 = TypeVar("R3")
 
 
 class Context:
     """The run, as its workflow function sees it."""
 
-    __slots__ = (
-        "_activities",
-        "_history",
-        "_live",
-        "_log",
-        "_number",
-        "_taken",
-        "broken",
-        "commands",
-        "info",
-        "queries",
-        "suspended",
-    )
+    __slots__ = ("_activities", "_chance", "_children", "_course", "_definition", "_log", "_workflows", "queries")
 
-    def __init__(self, info: RunInfo, history: History, activities: Mapping[str, ActivityDefinition[..., Any]]) -> None:
-        self.info = info
-        self.commands: list[dict[str, Any]] = []  # what this turn asks for
+    def __init__(
+        self,
+        course: Course,
+        definition: WorkflowDefinition[Any],
+        activities: Mapping[str, ActivityDefinition[..., Any]],
+        workflows: Mapping[str, WorkflowDefinition[Any]],
+    ) -> None:
         self.queries: dict[str, Callable[[], Any]] = {}
-        self.suspended: str | None = None  # what the code waits for
-        self.broken: NondeterminismError | None = None
-        self._history = history
+        self._course = course
+        self._definition = definition
         self._activities = activities
-        self._number = 0  # of the last command
-        self._taken: dict[str, int] = {}  # signals taken, by name
-        self._live = history.seen == 0
+        self._workflows = workflows
+        self._children: dict[str, int] = {}  # command numbers by workflow id
+        self._chance: Chance | None = None
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
 
-    # ------------------------------------------------------------------------------------- steps
+    # ------------------------------------------------------------------------------------- activities
 
     @overload
     def execute_activity(self, activity: ActivityDefinition[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -101,137 +93,299 @@ class Context:
 
         By name, an activity that this worker does not know takes one argument (its input) or keywords.
         """
-        number = self._next()
-        name = activity if isinstance(activity, str) else activity.name
-        history = self._history
-        recorded = history.commands.get(number)
-        if recorded is not None and (recorded.kind != "activity" or recorded.name != name):
-            raise self._mismatch(recorded, f"activity '{name}'")
-        outcome = history.outcomes.get(number)
-        if outcome is None:
-            self._frontier(f"activity '{name}'")
-            if recorded is None:
-                self.commands.append(self._schedule(number, activity, args, kwargs))
-            raise self._suspend(f"activity '{name}'")
-        event, result, failure = outcome
-        if event > history.seen:
-            self._live = True
-        if failure is not None:
-            raise history.failure_of(number)
-        if isinstance(activity, str):
-            known = self._activities.get(activity)
-            return known.decode_result(copied(result)) if known else copied(result)
-        return activity.decode_result(copied(result))
+        return self._start_activity(activity, args, kwargs).result()
 
     @overload
-    def wait_for_signal(self, name: str) -> Any: ...
+    def start_activity(self, activity: ActivityDefinition[P, R], *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
 
     @overload
-    def wait_for_signal(self, name: str, into: type[T]) -> T: ...
+    def start_activity(self, activity: str, *args: Any, **kwargs: Any) -> Handle[Any]: ...
 
-    def wait_for_signal(self, name: str, into: Any = None) -> Any:
-        """Return the payload of the next signal `name`, in order of arrival, as an `into` if given."""
-        self._unless_suspended()
-        arrived = self._history.signals.get(name, ())
-        taken = self._taken.get(name, 0)
-        if taken >= len(arrived):
-            self._frontier(f"signal '{name}'")
-            self.commands.append({"type": "WaitForSignal", "name": name})
-            raise self._suspend(f"signal '{name}'")
-        self._taken[name] = taken + 1
-        event, payload = arrived[taken]
-        if event > self._history.seen:
-            self._live = True
+    def start_activity(self, activity: Any, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """Schedule an activity and go on. All that was begun is sent together at the next wait."""
+        return self._start_activity(activity, args, kwargs)
+
+    @overload
+    def execute_parallel(self, calls: Iterable[Call[R]]) -> list[R]: ...
+
+    @overload
+    def execute_parallel(self, calls: Iterable[Union[Call[Any], tuple[Any, ...]]]) -> list[Any]: ...
+
+    def execute_parallel(self, calls: Iterable[Any]) -> list[Any]:
+        """Run activities at the same time, wait for all, return their results in order.
+
+        A call is `activity.prepare(...)` or a tuple (activity, *arguments). Raises the ActivityError of the
+        first in the list that failed.
+        """
+        handles = []
+        for call in calls:
+            if isinstance(call, Call):
+                handles.append(self._start_activity(call.activity, call.args, call.kwargs))
+            elif isinstance(call, tuple) and call:
+                handles.append(self._start_activity(call[0], call[1:], {}))
+            else:
+                raise TypeError(f"a call is activity.prepare(...) or a tuple (activity, *arguments), not {call!r:.100}")
+        return list(waits.gather(self._course, handles, return_exceptions=False))
+
+    # ------------------------------------------------------------------------------------- several at once
+
+    @overload
+    def gather(self, h1: Handle[R1], h2: Handle[R2], /) -> tuple[R1, R2]: ...
+
+    @overload
+    def gather(self, h1: Handle[R1], h2: Handle[R2], h3: Handle[R3], /) -> tuple[R1, R2, R3]: ...
+
+    @overload
+    def gather(self, *handles: Handle[R], return_exceptions: Literal[False] = False) -> tuple[R, ...]: ...
+
+    @overload
+    def gather(self, *handles: Handle[R], return_exceptions: bool) -> tuple[Union[R, Exception], ...]: ...
+
+    def gather(self, *handles: Handle[Any], return_exceptions: bool = False) -> tuple[Any, ...]:
+        """Wait for all and return their results in order.
+
+        Raises the error of the first in the list that failed, after all have ended; with `return_exceptions`
+        the errors stand among the results.
+        """
+        return waits.gather(self._course, handles, return_exceptions)
+
+    @overload
+    def wait_any(self, *handles: Handle[R], timeout: None = None) -> Handle[R]: ...
+
+    @overload
+    def wait_any(self, *handles: Handle[R], timeout: Duration | None) -> Handle[R] | None: ...
+
+    def wait_any(self, *handles: Handle[Any], timeout: Duration | None = None) -> Handle[Any] | None:
+        """Wait for the first to be done and return it; None after `timeout`. The others go on."""
+        return waits.wait_any(self._course, handles, timeout)
+
+    def as_completed(self, handles: Iterable[Handle[R]]) -> Iterator[Handle[R]]:
+        """Yield each handle when it is done, in the order in which they ended."""
+        return waits.as_completed(self._course, tuple(handles))
+
+    # ------------------------------------------------------------------------------------- time
+
+    def sleep(self, duration: Duration) -> None:
+        """Wait for seconds or a timedelta. No time is a step too, so that replay stays the same."""
+        waits.start_timer(self._course, duration).sleep()
+
+    def sleep_until(self, moment: datetime) -> None:
+        """Wait until an aware datetime."""
+        if moment.utcoffset() is None:
+            raise ValueError(f"{moment} has no time zone: say datetime(..., tzinfo=timezone.utc)")
+        self.sleep(moment - self.now())
+
+    def start_timer(self, duration: Duration) -> Handle[None]:
+        """Set a timer and go on, to race it with other handles."""
+        return waits.start_timer(self._course, duration)
+
+    def now(self) -> datetime:
+        """Return the time of the event that the code has last waited for, in UTC: the same in each replay."""
+        course = self._course
+        return datetime.fromtimestamp(course.history.times[course.reached - 1], timezone.utc)
+
+    # ------------------------------------------------------------------------------------- signals
+
+    @overload
+    def wait_for_signal(self, name: str, into: None = None, timeout: Duration | None = None) -> Any: ...
+
+    @overload
+    def wait_for_signal(self, name: str, into: type[T], timeout: None = None) -> T: ...
+
+    @overload
+    def wait_for_signal(self, name: str, into: type[T], timeout: Duration | None) -> T | None: ...
+
+    def wait_for_signal(self, name: str, into: Any = None, timeout: Duration | None = None) -> Any:
+        """Return the payload of the next signal `name`, in order of arrival, as an `into` if given.
+
+        None when the time-out came first: the signal is then there for the next wait.
+        """
+        course = self._course
+        arrived = course.history.signals.get(name, ())
+        taken = course.taken.get(name, 0)
+        event, payload = arrived[taken] if taken < len(arrived) else (None, None)
+        if not waits.until(course, f"signal '{name}'", event, timeout, {"type": "WaitForSignal", "name": name}):
+            return None
+        course.taken[name] = taken + 1
         decode = decoder(into)
         return decode(copied(payload)) if decode else copied(payload)
+
+    # ------------------------------------------------------------------------------------- children
+
+    @overload
+    def start_child(
+        self, workflow: WorkflowDefinition[R], *args: Any, **options: Unpack[ChildOptions]
+    ) -> ChildHandle[R]: ...
+
+    @overload
+    def start_child(self, workflow: str, *args: Any, **options: Unpack[ChildOptions]) -> ChildHandle[Any]: ...
+
+    def start_child(self, workflow: Any, *args: Any, **options: Any) -> ChildHandle[Any]:
+        """Start a workflow as a child of this run and go on.
+
+        The options are those of ChildOptions; `parent_close` is request_cancel (the default), terminate or
+        abandon. Each child of a run needs an id of its own.
+        """
+        course = self._course
+        known = self._workflows.get(workflow) if isinstance(workflow, str) else workflow
+        name: str = known.name if known else workflow
+        workflow_id = options.get("id") or f"{self.workflow_id}-{course.number + 1}"
+        number, held = course.take("child workflow", workflow_id, name)
+        if workflow_id in self._children:
+            raise ValueError(
+                f"child id '{workflow_id}' is that of command {self._children[workflow_id]} already: "
+                "each child of a run needs an id of its own"
+            )
+        self._children[workflow_id] = number
+        handle: ChildHandle[Any] = ChildHandle(
+            course, number, workflow_id, name, known.decode_result if known else None
+        )
+        if not held:
+            command = child_command(number, name, workflow_id, options)
+            command["input"] = plain(known.binding.pack(args, {}) if known else unbound_input(args, {}))
+            command["task_queue"] = options.get("queue") or (known.queue if known else None) or self.info.task_queue
+            course.begin(handle.what)
+            course.send(command)
+        return handle
+
+    @overload
+    def execute_child(self, workflow: WorkflowDefinition[R], *args: Any, **options: Unpack[ChildOptions]) -> R: ...
+
+    @overload
+    def execute_child(self, workflow: str, *args: Any, **options: Unpack[ChildOptions]) -> Any: ...
+
+    def execute_child(self, workflow: Any, *args: Any, **options: Any) -> Any:
+        """Run a workflow as a child, as `start_child` does, and return its result. Raises ChildWorkflowError."""
+        return self.start_child(workflow, *args, **options).result()
+
+    # ------------------------------------------------------------------------------------- records
 
     def side_effect(self, name: str, fn: Callable[[], T]) -> T:
         """Return the value of `fn()`, which is called once: every later replay gets the recorded value.
 
         The value is what JSON makes of it: a tuple comes back as a list, the first time too.
         """
-        number = self._next()
-        recorded = self._history.commands.get(number)
-        if recorded is not None:
-            if recorded.kind != "side effect" or recorded.name != name:
-                raise self._mismatch(recorded, f"side effect '{name}'")
-            value = self._history.side_effects[number]
+        course = self._course
+        number, held = course.take("side effect", name)
+        if held:
+            value = course.history.side_effects[number]
         else:
-            self._frontier(f"side effect '{name}'")
+            course.begin(f"side effect '{name}'")
             value = plain(fn())
-            self.commands.append({"type": "RecordSideEffect", "seq": number, "name": name, "value": value})
+            course.send({"type": "RecordSideEffect", "seq": number, "name": name, "value": value})
         return copied(value)  # type: ignore[no-any-return]  # JSON has no types of its own
 
     def upsert_search_attributes(self, patch: Mapping[str, Any]) -> None:
         """Merge `patch` into the run's search attributes. Does not wait."""
-        number = self._next()
-        recorded = self._history.commands.get(number)
-        if recorded is not None:
-            if recorded.kind != "attributes":
-                raise self._mismatch(recorded, "search attributes")
-            return
-        self._frontier("search attributes")
-        self.commands.append({"type": "UpsertSearchAttributes", "seq": number, "patch": plain(dict(patch))})
+        course = self._course
+        number, held = course.take("attributes")
+        if not held:
+            course.begin("search attributes")
+            course.send({"type": "UpsertSearchAttributes", "seq": number, "patch": plain(dict(patch))})
 
     def register_query(self, name: str, fn: Callable[[], Any]) -> None:
         """Show `fn()` as `name` in the run's state, as it is whenever the code waits or ends."""
         self.queries[name] = fn
 
-    # --------------------------------------------------------------------------------------- who
+    # ------------------------------------------------------------------------------------- ends
+
+    def continue_as_new(
+        self,
+        *args: Any,
+        workflow: Union[WorkflowDefinition[Any], str, None] = None,
+        queue: str | None = None,
+        id: str | None = None,
+        **kwargs: Any,
+    ) -> NoReturn:
+        """End this run and have the next one of its chain begin with these arguments, and a history of its own.
+
+        The next run is of the same workflow, id and queue unless others are given. Signals that the code has
+        not taken go along.
+        """
+        course = self._course
+        course.going()
+        course.begin("continue-as-new")
+        following = self._definition if workflow is None else workflow
+        if isinstance(following, str):
+            following = self._workflows.get(following, following)
+        known = None if isinstance(following, str) else following
+        command: dict[str, Any] = {
+            "type": "ContinueAsNew",
+            "input": plain(known.binding.pack(args, kwargs) if known else unbound_input(args, kwargs)),
+            "workflow_id": id or self.workflow_id,
+            "unread_signals": course.unread_signals(),
+        }
+        if workflow is not None:
+            command["workflow_type"] = known.name if known else following
+            queue = queue or (known.queue if known else None)
+        if queue is not None:
+            command["task_queue"] = queue
+        course.leave(ContinueAsNew(command))
+
+    def cancel(self, reason: str | None = None) -> NoReturn:
+        """End the run as cancelled: raises WorkflowCancelled, as if somebody else had asked for it."""
+        self._course.cancel(reason)
+
+    def shield(self) -> AbstractContextManager[None]:
+        """Allow new steps in a `with` block, to clean up after a cancellation."""
+        return self._course.shield()
+
+    # ------------------------------------------------------------------------------------- who
+
+    @property
+    def info(self) -> RunInfo:
+        """Which run this is."""
+        return self._course.info
 
     @property
     def workflow_id(self) -> str:
         """The id that the starter chose."""
-        return self.info.workflow_id
+        return self._course.info.workflow_id
 
     @property
     def run_id(self) -> str:
         """This execution of it."""
-        return self.info.run_id
+        return self._course.info.run_id
 
     @property
     def replaying(self) -> bool:
         """Whether the code is on ground that an earlier turn has covered."""
-        return not self._live
+        return not self._course.live
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that is silent while the code is being replayed."""
         if self._log is None:
-            self._log = _RunLog(self)
+            self._log = RunLog(self._course)
         return self._log
 
-    # ----------------------------------------------------------------------------------- replay
+    def random(self) -> Random:
+        """Return the run's generator of random numbers: the same numbers in each replay. Not for secrets."""
+        return self._dice().random()
 
-    def check_end(self, what: str) -> None:
-        """Refuse an end of the code that history goes beyond."""
-        if self._number + 1 in self._history.commands:
-            raise self._left_over(what)
+    def uuid4(self) -> UUID:
+        """Return a new id that is the same in each replay. Not for secrets."""
+        return self._dice().uuid4()
 
-    def _next(self) -> int:
-        self._unless_suspended()
-        self._number = number = self._number + 1
-        return number
+    # ------------------------------------------------------------------------------------- inside
 
-    def _unless_suspended(self) -> None:
-        if self.suspended is not None:  # called from a `finally`, or after Suspend was swallowed
-            raise Suspend(self.suspended)
-        if self.broken is not None:
-            raise self.broken
+    def _dice(self) -> Chance:
+        if self._chance is None:
+            self._chance = Chance(self.run_id)
+        return self._chance
 
-    def _frontier(self, what: str) -> None:
-        if self._number + 1 in self._history.commands:
-            raise self._left_over(f"waits for {what}")
-        cancelled = self._history.cancelled
-        if cancelled is not None:
-            raise WorkflowCancelled(cancelled.get("reason"))
-
-    def _suspend(self, what: str) -> Suspend:
-        self.suspended = what
-        return Suspend(what)
-
-    def _schedule(self, number: int, activity: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    def _start_activity(self, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActivityHandle[Any]:
+        course = self._course
         known = self._activities.get(activity) if isinstance(activity, str) else activity
+        name: str = known.name if known else activity
+        number, held = course.take("activity", name)
+        handle: ActivityHandle[Any] = ActivityHandle(course, number, name, known.decode_result if known else None)
+        if not held:
+            course.begin(handle.what)
+            course.send(self._schedule(number, activity, known, args, kwargs))
+        return handle
+
+    def _schedule(self, number: int, activity: Any, known: Any, args: Any, kwargs: Any) -> dict[str, Any]:
         if known is not None:
             command: dict[str, Any] = known.command.copy()
             command["input"] = plain(known.binding.pack(args, kwargs))
@@ -242,46 +396,3 @@ class Context:
             command["task_queue"] = self.info.task_queue
         command["seq"] = number
         return command
-
-    def _mismatch(self, recorded: Recorded, asked: str) -> NondeterminismError:
-        self.broken = NondeterminismError(
-            f"command {self._number}: history has {_named(recorded)} (event {recorded.event}), "
-            f"but the code now asks for {asked}; code that open runs still need must keep its order of steps"
-        )
-        return self.broken
-
-    def _left_over(self, what: str) -> NondeterminismError:
-        recorded = self._history.commands[self._number + 1]
-        self.broken = NondeterminismError(
-            f"command {self._number + 1}: history has {_named(recorded)} (event {recorded.event}), "
-            f"but the code now {what} before it asks for that; "
-            "code that open runs still need must keep its order of steps"
-        )
-        return self.broken
-
-
-class _RunLog(logging.LoggerAdapter):  # type: ignore[type-arg]  # cannot be subscripted in Python 3.9
-    """Logs with the run's name, and only what has not been logged by an earlier turn."""
-
-    def __init__(self, ctx: Context) -> None:
-        super().__init__(logging.getLogger(f"assay.workflow.{ctx.info.workflow_type}"), {})
-        self._ctx = ctx
-
-    def isEnabledFor(self, level: int) -> bool:
-        """Say no during replay."""
-        return not self._ctx.replaying and super().isEnabledFor(level)
-
-    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Put the run's name in front."""
-        return f"[{self._ctx.workflow_id} {self._ctx.run_id}] {msg}", kwargs
-
-
-def copied(value: Json) -> Json:
-    """Copy JSON: user code may change what it gets, the cached history must stay."""
-    if value.__class__ is dict or value.__class__ is list:
-        return marshal.loads(marshal.dumps(value))
-    return value
-
-
-def _named(recorded: Recorded) -> str:
-    return f"{recorded.kind} '{recorded.name}'" if recorded.name else "an upsert of search attributes"

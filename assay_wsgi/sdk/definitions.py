@@ -192,19 +192,31 @@ class ActivityDefinition(Definition[R], Generic[P, R]):
         retry: Retry | None = None,
         timeout: float | None = TIMEOUT,  # of one attempt, seconds; None = the same
         heartbeat_timeout: float | None = None,
+        schedule_to_start: float | None = None,  # seconds in the queue, of one attempt; None = any time
+        schedule_to_close: float | None = None,  # seconds over all attempts; None = any time
     ) -> None:
         super().__init__(fn, name, queue, skip=0)
         self.retry = retry or Retry()
         self.timeout = timeout
         self.heartbeat_timeout = heartbeat_timeout
+        self.schedule_to_start = schedule_to_start
+        self.schedule_to_close = schedule_to_close
         self.command = schedule_command(self.name, self.retry, timeout, heartbeat_timeout)
+        if schedule_to_start is not None:
+            self.command["schedule_to_start_secs"] = schedule_to_start
+        if schedule_to_close is not None:
+            self.command["schedule_to_close_secs"] = schedule_to_close
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the plain function, here and now: nothing is recorded."""
         return self.fn(*args, **kwargs)
 
+    def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Return a call that `ctx.execute_parallel` makes."""
+        return Call(self, args, kwargs)
+
     def options(self, **changes: Any) -> ActivityDefinition[P, R]:
-        """Return the same activity with another queue, retry, timeout or heartbeat_timeout.
+        """Return the same activity with another queue, retry or time-out, named as in `app.activity`.
 
         `retry` may be a Retry or a dict of the fields of Retry to change.
         """
@@ -215,12 +227,23 @@ class ActivityDefinition(Definition[R], Generic[P, R]):
             "queue": self.queue,
             "timeout": self.timeout,
             "heartbeat_timeout": self.heartbeat_timeout,
+            "schedule_to_start": self.schedule_to_start,
+            "schedule_to_close": self.schedule_to_close,
         }
         unknown = set(changes) - set(settings)
         if unknown:
             raise TypeError(f"no such option of an activity: {', '.join(sorted(unknown))}")
         settings.update(changes)
         return ActivityDefinition(self.fn, name=self.name, retry=retry, **settings)
+
+
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """An activity and its arguments, not called yet. `activity.prepare(...)` makes one."""
+
+    activity: ActivityDefinition[..., R]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 def schedule_command(name: str, retry: Retry, timeout: float | None, heartbeat_timeout: float | None) -> dict[str, Any]:
@@ -248,7 +271,7 @@ def schedule_command(name: str, retry: Retry, timeout: float | None, heartbeat_t
 
 
 def unbound_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Make the input of an activity of which only the name is known: one argument, or keywords."""
+    """Make the input of what is known by its name only: one argument, or keywords."""
     if len(args) > 1 or (args and kwargs):
-        raise TypeError("an activity known by name only takes one argument (its whole input), or keywords")
+        raise TypeError("what is known by its name only takes one argument (its whole input), or keywords")
     return args[0] if args else (kwargs or None)

@@ -1,6 +1,6 @@
 """What can go wrong, on both sides of the wire.
 
-Three families: what workflow and activity code raises or sees (ApplicationError, ActivityError, the
+Three families: what workflow and activity code raises or sees (ApplicationError, the StepErrors, the
 cancellations), what the client sees (ApiError and the ends of a run), and the signals that the SDK sends
 through user code. The last derive from BaseException, so that `except Exception` never swallows them.
 """
@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from .durations import Duration
+from .durations import seconds
+
 
 class ApplicationError(Exception):
     """Raise it to fail with a type of your own: an activity's attempt, or the run itself.
 
-    `type` is what `Retry(non_retryable=[...])` matches; `details` must be JSON.
+    `type` is what `Retry(non_retryable=[...])` matches; `details` must be JSON. `next_retry_delay` (seconds)
+    takes the place of the back-off before the next attempt.
     """
 
     def __init__(
@@ -22,18 +26,24 @@ class ApplicationError(Exception):
         type: str | None = None,  # the word of the public API
         non_retryable: bool = False,
         details: Any = None,
+        next_retry_delay: Duration | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.type = type
         self.non_retryable = non_retryable
         self.details = details
+        self.next_retry_delay = None if next_retry_delay is None else seconds(next_retry_delay)
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" if self.type else self.message
 
 
-class ActivityError(Exception):
+class StepError(Exception):
+    """A step of a workflow did not come to a result. One that escapes the workflow function fails the run."""
+
+
+class ActivityError(StepError):
     """An activity failed for good: its last attempt, or one that must not be repeated."""
 
     def __init__(
@@ -54,6 +64,36 @@ class ActivityError(Exception):
         self.timeout_type = timeout_type
 
 
+class ActivityCancelledError(ActivityError):
+    """The workflow itself cancelled the activity."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "cancelled")
+        self.args = (f"activity '{name}' was cancelled",)
+
+
+class TimerCancelledError(StepError):
+    """The workflow itself cancelled the timer."""
+
+    def __init__(self) -> None:
+        super().__init__("the timer was cancelled")
+
+
+class ChildWorkflowError(StepError):
+    """A child did not complete.
+
+    `close_reason` says why: failed, cancelled, terminated, timed_out, or already_started (another run has its
+    id: this child was never started).
+    """
+
+    def __init__(self, workflow_id: str, close_reason: str, message: str, type: str | None = None) -> None:
+        super().__init__(f"child workflow '{workflow_id}' {close_reason}: {message}")
+        self.workflow_id = workflow_id
+        self.close_reason = close_reason
+        self.message = message
+        self.type = type  # of workflow, None where history does not tell
+
+
 class Suspend(BaseException):
     """Leave the workflow function because what it waits for has not happened yet. Never catch it."""
 
@@ -61,12 +101,21 @@ class Suspend(BaseException):
 class WorkflowCancelled(BaseException):
     """Somebody asked for the run's end. Raised where the code would go on to something new.
 
-    Code may catch it to return a result of its own; every further new step raises it again.
+    Code may catch it to return a result of its own, or to clean up inside `with ctx.shield():`. Outside of
+    that every further new step raises it again.
     """
 
     def __init__(self, reason: str | None = None) -> None:
         super().__init__(reason or "cancelled")
         self.reason = reason
+
+
+class ContinueAsNew(BaseException):
+    """Leave the workflow function because another run continues it. Never catch it."""
+
+    def __init__(self, command: dict[str, Any]) -> None:
+        super().__init__("continues as new")
+        self.command = command
 
 
 class ActivityCancelled(BaseException):
@@ -128,11 +177,17 @@ class WorkflowFailed(Exception):
     """`result()` of a run that failed, was terminated or timed out; `close_reason` says which."""
 
     def __init__(self, workflow_id: str, run_id: str, error: str | None, close_reason: str) -> None:
-        super().__init__(f"workflow '{workflow_id}' {close_reason}: {error}")
+        why = close_reason.replace("_", " ")
+        said = error if error and error.startswith(f"{why}: ") else f"{why}: {error}" if error else why
+        super().__init__(f"workflow '{workflow_id}' {said}")
         self.workflow_id = workflow_id
         self.run_id = run_id
         self.error = error
         self.close_reason = close_reason
+
+
+class WorkflowTimedOut(WorkflowFailed):
+    """`result()` of a run that took longer than its run or execution time-out."""
 
 
 class WorkflowCancelledError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import math
 from typing import Any
 
@@ -36,3 +37,10 @@ def plain(value: Any) -> Json:
     if kind is float and math.isfinite(value):
         return value
     return loads(_encode(value))
+
+
+def copied(value: Json) -> Json:
+    """Copy JSON: user code may change what it gets, the cached history must stay."""
+    if value.__class__ is dict or value.__class__ is list:
+        return marshal.loads(marshal.dumps(value))
+    return value

@@ -1,8 +1,8 @@
 """A turn: run the workflow function over its history and say what it asks for. Pure: no clock, no I/O.
 
-The function runs from its start each time. It ends by returning, by waiting (Suspend), by an error that
-means the run has failed or is cancelled, or by any other error, which means that this *turn* has failed:
-the code or its deployment is wrong, and the run waits until it is right.
+The function runs from its start each time. It ends by returning, by waiting (Suspend), by handing over to
+another run (ContinueAsNew), by an error that means the run has failed or is cancelled, or by any other error,
+which means that this *turn* has failed: the code or its deployment is wrong, and the run waits until it is right.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import Any
 from typing import NamedTuple
 
 from .context import Context
-from .context import RunInfo
-from .context import copied
+from .course import Course
 from .definitions import ActivityDefinition
 from .definitions import WorkflowDefinition
-from .errors import ActivityError
 from .errors import ApplicationError
+from .errors import ContinueAsNew
 from .errors import NondeterminismError
+from .errors import StepError
 from .errors import Suspend
 from .errors import WorkflowCancelled
 from .history import History
+from .info import RunInfo
+from .jsontext import copied
 from .jsontext import dumps
 from .jsontext import plain
 
@@ -47,47 +49,57 @@ def replay(
     history: History,
     activities: Mapping[str, ActivityDefinition[..., Any]] | None = None,
     shown: bytes | None = None,  # the state that queries show already
+    workflows: Mapping[str, WorkflowDefinition[Any]] | None = None,
 ) -> Turn:
     """Take one turn. Never raises: what the code raises becomes part of the answer."""
-    ctx = Context(info, history, activities or {})
+    course = Course(info, history)
+    ctx = Context(course, definition, activities or {}, workflows or {})
     try:
         args, kwargs = definition.binding.unpack(copied(history.input))
     except Exception as error:  # noqa: BLE001 -- whatever a constructor of user code raises
         return failed_turn("bad_input", f"the input does not fit {definition.name}: {error}", error)
     try:
-        closing = _run(definition, ctx, args, kwargs)
+        closing = _run(definition, ctx, course, args, kwargs)
     except NondeterminismError as error:
         return failed_turn("nondeterminism", str(error), error)
     except BaseException as error:  # noqa: BLE001 -- an error in workflow code fails the turn, whatever it is
-        if ctx.broken is not None:
-            return failed_turn("nondeterminism", str(ctx.broken), error)
-        if ctx.suspended is not None:
-            return _swallowed(ctx, f"raised {type(error).__name__} instead", error)
+        if course.broken is not None:
+            return failed_turn("nondeterminism", str(course.broken), error)
+        if _left(course):
+            return _swallowed(course, f"raised {type(error).__name__} instead", error)
         return failed_turn("exception", f"{type(error).__name__}: {error}", error)
-    if ctx.broken is not None:
-        return failed_turn("nondeterminism", str(ctx.broken))
+    if course.broken is not None:
+        return failed_turn("nondeterminism", str(course.broken))
     if closing is not None:
-        if ctx.suspended is not None:
-            return _swallowed(ctx, "went on as if it had not happened")
-        ctx.commands.append(closing)
-    state = _show(ctx, shown) if ctx.queries else shown
-    return Turn(ctx.commands, None, state, closing is not None)
+        if _left(course) and closing["type"] != "ContinueAsNew":
+            return _swallowed(course, "went on as if it had not happened")
+        course.send(closing)
+    commands = list(course.commands)  # a query that takes steps adds nothing
+    state = shown
+    if ctx.queries:
+        state, news = _state(ctx, shown)
+        commands[:0] = news
+    return Turn(commands, None, state, closing is not None)
 
 
 def _run(
-    definition: WorkflowDefinition[Any], ctx: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
+    definition: WorkflowDefinition[Any], ctx: Context, course: Course, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Run the function; return the closing command, or None when it waits."""
     try:
         result = definition.fn(ctx, *args, **kwargs)
     except Suspend:
         return None
-    except (ActivityError, ApplicationError) as error:
-        ctx.check_end(f"fails with {error!r}")
+    except ContinueAsNew as error:
+        course.check_end("continues as new")
+        return error.command
+    except (StepError, ApplicationError) as error:
+        course.check_end(f"fails with {error!r}")
         return {"type": "FailWorkflow", "error": str(error)}
     except WorkflowCancelled as error:
+        course.check_end("is cancelled")
         return {"type": "CancelWorkflow", "reason": error.reason}
-    ctx.check_end("returns")
+    course.check_end("returns")
     return {"type": "CompleteWorkflow", "result": plain(result)}
 
 
@@ -105,24 +117,29 @@ def trace_of(error: BaseException) -> str:
     return text[-TRACE_LIMIT:].encode(errors="replace").decode()
 
 
-def _swallowed(ctx: Context, what: str, error: BaseException | None = None) -> Turn:
+def _left(course: Course) -> bool:
+    return course.suspended is not None or course.leaving is not None
+
+
+def _swallowed(course: Course, what: str, error: BaseException | None = None) -> Turn:
+    if course.leaving is not None:
+        said = f"the code continues as new, but it caught ContinueAsNew and {what}"
+    else:
+        said = f"the code waits for {course.suspended}, but it caught Suspend and {what}"
     return failed_turn(
         "swallowed_suspend",
-        f"the code waits for {ctx.suspended}, but it caught Suspend and {what}: "
-        "a bare `except:` or `except BaseException:` around a step must raise it again",
+        f"{said}: a bare `except:` or `except BaseException:` around a step must raise it again",
         error,
     )
 
 
-def _show(ctx: Context, shown: bytes | None) -> bytes | None:
-    """Put the state that the queries give in front of the commands, if it has changed."""
+def _state(ctx: Context, shown: bytes | None) -> tuple[bytes, list[dict[str, Any]]]:
+    """Return the state that the queries give, and the command that tells it if it has changed."""
     state = {}
     for name, query in ctx.queries.items():
         try:
             state[name] = plain(query())
-        except (Exception, Suspend, WorkflowCancelled, NondeterminismError):
+        except (Exception, Suspend, ContinueAsNew, WorkflowCancelled, NondeterminismError):
             log.warning("query failed workflow=%s query=%s", ctx.workflow_id, name, exc_info=True)
     text = dumps(state)
-    if text != shown:
-        ctx.commands.insert(0, {"type": "RecordSnapshot", "state": state})
-    return text
+    return text, [] if text == shown else [{"type": "RecordSnapshot", "state": state}]

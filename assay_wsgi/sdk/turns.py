@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .cache import RunCache
-from .context import RunInfo
 from .definitions import ActivityDefinition
 from .definitions import WorkflowDefinition
 from .history import HistoryGap
+from .info import RunInfo
 from .outbox import Report
 from .replay import Turn
 from .replay import failed_turn
@@ -52,8 +52,9 @@ class Turns:
                 task["namespace"],
                 task["task_queue"],
                 task.get("attempt", 1),
+                bool(task.get("continue_as_new_suggested")),
             )
-            turn = replay(definition, info, run.history, self._activities, run.shown)
+            turn = replay(definition, info, run.history, self._activities, run.shown, self._workflows)
             report = self._report(task, turn)
         except HistoryGap as gap:
             return self._report(task, failed_turn("history_gap", str(gap)))

@@ -415,6 +415,7 @@ class Worker:
                     continue
                 if answer is not None or line.refused:
                     attempt.beaten(details, now)
+                attempt.expires_at = word.get("lease_expires_at", attempt.expires_at)
                 if word.get("cancel_requested") or word.get("code"):
                     attempt.cancelled = True
             # Else again after a while; and never more often than ten times a second.

@@ -44,6 +44,8 @@ class Service:
         self.failures: deque[str | Reply | None] = deque()
         self.outcomes: dict[str, dict[str, Any]] = {}  # token -> what to answer to its next report
         self.cancel_beats = False
+        self.beats_expire_at: float | None = None
+        self.long_history = False
         self.session: str | None = None
         self.waiting = 0  # exchanges parked in a long poll
         self.lost: set[int] = set()
@@ -183,6 +185,7 @@ class Service:
                     "task_token": run.token,
                     "lease_expires_at": 30.0,
                     "cancel_requested": False,
+                    "continue_as_new_suggested": self.long_history,
                 }
             )
         attempts = []
@@ -293,7 +296,11 @@ class Service:
         for one in self.activities.values():
             if one["token"] == beat["task_token"]:
                 one["details"] = beat["details"]
-                return {"task_token": beat["task_token"], "cancel_requested": self.cancel_beats}
+                return {
+                    "task_token": beat["task_token"],
+                    "cancel_requested": self.cancel_beats,
+                    "lease_expires_at": self.beats_expire_at,
+                }
         return {"task_token": beat["task_token"], "error": "lost", "code": "lease_lost"}
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from assay_wsgi.sdk import WorkflowAlreadyStarted
 from assay_wsgi.sdk import WorkflowCancelledError
 from assay_wsgi.sdk import WorkflowClosed
 from assay_wsgi.sdk import WorkflowFailed
+from assay_wsgi.sdk import WorkflowTimedOut
 from assay_wsgi.sdk.transport import Connection
 
 STARTED = {"workflow_id": "o-1", "run_id": "run-o-1-1", "status": "PENDING"}
@@ -241,7 +243,7 @@ def test_a_result_is_waited_for_and_decoded(client: Client, network: Network, pa
     [
         (record("FAILED", error="no money", close_reason="failed"), WorkflowFailed, "'o 1/2' failed: no money"),
         (record("FAILED", error="gone", close_reason="terminated"), WorkflowFailed, "terminated: gone"),
-        (record("TIMED_OUT", error=None), WorkflowFailed, "timed_out"),
+        (record("TIMED_OUT", error=None), WorkflowTimedOut, "timed out$"),
         (record("CANCELLED"), WorkflowCancelledError, "was cancelled"),
     ],
 )
@@ -348,3 +350,73 @@ def test_a_netrc_does_not_replace_the_token(
     client.handle("o-1").describe()
 
     assert network.sent[0].headers["Authorization"] == "Bearer secret"
+
+
+# --------------------------------------------------------------------------- time-outs and chains
+
+
+def test_a_start_may_limit_the_run_and_its_chain(client: Client, network: Network) -> None:
+    network.answers((201, STARTED), (200, {"results": [STARTED]}))
+
+    client.start(Buy, Order("a"), run_timeout=60, execution_timeout=timedelta(hours=1))
+    client.start_many([{"workflow": Buy, "id": "o-2", "run_timeout": timedelta(seconds=5)}])
+
+    one, many = network.bodies()
+    assert (one["run_timeout_secs"], one["execution_timeout_secs"]) == (60.0, 3600.0)
+    assert many["workflows"][0]["run_timeout_secs"] == 5.0
+
+
+def test_a_run_that_took_too_long_is_raised_as_such(client: Client, network: Network) -> None:
+    network.answers(record("TIMED_OUT", error="timed out: execution", close_reason="timed_out"))
+
+    with pytest.raises(WorkflowTimedOut, match=r"^workflow 'o-1' timed out: execution$") as caught:
+        client.handle("o-1").result()
+
+    assert (caught.value.run_id, caught.value.close_reason) == ("run-o-1-1", "timed_out")
+
+
+def continued(number: int, workflow_id: str = "o-1", workflow_type: str = "Buy") -> tuple[Any, Any]:
+    """A record of a run that was continued, and its last event."""
+    last = {
+        "new_run_id": f"run-{workflow_id}-{number + 1}",
+        "workflow_id": workflow_id,
+        "workflow_type": workflow_type,
+        "input": None,
+    }
+    closed = record("COMPLETED", close_reason="continued_as_new", last_seq=9, continued_to=last["new_run_id"])
+    event = {"seq": 9, "event_type": "WorkflowContinuedAsNew", "payload": json.dumps(last), "timestamp": 1.0}
+    return {**closed, "run_id": f"run-o-1-{number}", "workflow_type": "Buy"}, [event]
+
+
+def test_a_result_is_that_of_the_last_run_of_the_chain(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers((201, STARTED), *continued(1), *continued(2, "o-9"), record("RUNNING"))
+    network.answers(record("COMPLETED", result='{"total": 7}', workflow_type="Buy"))
+
+    result = client.start(Buy, Order("a")).result(timeout=60)
+
+    assert result == Receipt(7)
+    assert network.paths()[1:] == [
+        "GET /api/v1/workflows/o-1?namespace=shop&run_id=run-o-1-1",
+        "GET /api/v1/workflows/o-1/events?namespace=shop&run_id=run-o-1-1&after_seq=8&limit=1000",
+        "GET /api/v1/workflows/o-1?namespace=shop&run_id=run-o-1-2",
+        "GET /api/v1/workflows/o-1/events?namespace=shop&run_id=run-o-1-2&after_seq=8&limit=1000",
+        "GET /api/v1/workflows/o-9?namespace=shop&run_id=run-o-9-3",
+        "GET /api/v1/workflows/o-9?namespace=shop&run_id=run-o-9-3",
+    ]
+    assert len(pauses) == 1
+
+
+def test_a_chain_that_ends_as_another_workflow_gives_its_result_as_it_is(client: Client, network: Network) -> None:
+    network.answers((201, STARTED), *continued(1, workflow_type="Other"))
+    network.answers(record("COMPLETED", result='{"total": 7}', workflow_type="Other"))
+
+    assert client.start(Buy, Order("a")).result() == {"total": 7}
+
+
+def test_an_error_names_the_run_of_the_chain_that_failed(client: Client, network: Network) -> None:
+    network.answers(*continued(1, "o-9"), {**record("FAILED", error="no"), "run_id": "run-o-9-2"})
+
+    with pytest.raises(WorkflowFailed, match="workflow 'o-9' failed: no") as caught:
+        client.handle("o-1").result()
+
+    assert caught.value.run_id == "run-o-9-2"

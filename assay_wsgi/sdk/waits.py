@@ -1,0 +1,114 @@
+"""Waits for several things at once. What comes first is decided by the seq of its event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+from typing import TypeVar
+
+from .course import Course
+from .durations import Duration
+from .durations import seconds
+from .errors import StepError
+from .errors import WorkflowCancelled
+from .handles import Handle
+from .handles import TimerHandle
+
+R = TypeVar("R")
+
+
+def take_timer(course: Course, duration: Duration) -> tuple[TimerHandle, dict[str, Any] | None]:
+    """Number a timer; return it with the command that sets it, which is None if history holds it."""
+    secs = seconds(duration)
+    detail = f"{secs:g} s"
+    number, held = course.take("timer", detail=detail)
+    handle = TimerHandle(course, number, detail)
+    return handle, None if held else {"type": "ScheduleTimer", "seq": number, "duration_secs": secs}
+
+
+def start_timer(course: Course, duration: Duration) -> TimerHandle:
+    """Set a timer."""
+    handle, command = take_timer(course, duration)
+    if command is not None:
+        course.begin(handle.what)
+        course.send(command)
+    return handle
+
+
+def until(
+    course: Course,
+    what: str,
+    event: int | None,
+    timeout: Duration | None = None,
+    command: dict[str, Any] | None = None,
+) -> bool:
+    """Wait for an event, at most until a time-out; say whether it came in time.
+
+    `command` is sent with the wait, and names its timer. The timer's number is taken in any case, so that
+    numbers do not depend on whether the event was there at once; the timer is set only if it was not.
+    """
+    if timeout is None:
+        course.wait(what, event, command)
+        return True
+    timer, setting = take_timer(course, timeout)
+    fired = timer.fired
+    if event is None and fired is None:
+        if setting is not None:
+            course.begin(timer.what)
+            course.send(setting)
+        if command is not None:
+            command = {**command, "timer_seq": timer.number}
+    in_time = fired is None or (event is not None and event < fired)
+    try:
+        course.wait(what, event if in_time else fired, command)
+    except WorkflowCancelled:
+        timer.drop()
+        raise
+    if in_time:
+        timer.drop()
+    return in_time
+
+
+def wait_any(course: Course, handles: Sequence[Handle[R]], timeout: Duration | None = None) -> Handle[R] | None:
+    """Wait for the first of several to be done; None = the time-out came before."""
+    if not handles:
+        raise ValueError("there is nothing to wait for")
+    first = min(handles, key=_when)
+    return first if until(course, _all(handles, " or "), first.ended, timeout) else None
+
+
+def as_completed(course: Course, handles: Sequence[Handle[R]]) -> Iterator[Handle[R]]:
+    """Yield each when it is done, the first one first."""
+    left = list(handles)
+    while left:
+        first = wait_any(course, left)
+        assert first is not None
+        left.remove(first)
+        yield first
+
+
+def gather(course: Course, handles: Sequence[Handle[Any]], return_exceptions: bool) -> tuple[Any, ...]:
+    """Wait for all, and only then look at what they came to."""
+    if handles:
+        course.wait(_all(handles, " and "), max(handles, key=_when).ended)
+    return tuple(_result_or_error(one) if return_exceptions else one.result() for one in handles)
+
+
+def _result_or_error(handle: Handle[Any]) -> Any:
+    try:
+        return handle.result()
+    except StepError as error:
+        return error
+
+
+def _when(handle: Handle[Any]) -> float:
+    ended = handle.ended
+    return float("inf") if ended is None else ended
+
+
+def _all(handles: Sequence[Handle[Any]], word: str) -> str:
+    shown = [one.what for one in handles[:3]]
+    if len(handles) > 3:
+        shown.append(f"{len(handles) - 3} more")
+    return word.join(shown)
