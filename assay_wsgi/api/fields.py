@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from marshmallow import fields
 from werkzeug.datastructures import MultiDict
 
 from ..domain.errors import Invalid
+from . import bodies
 from . import checks
 from .checks import BadValue
 
@@ -102,9 +102,9 @@ def query_time(text: str) -> float:
 def query_attributes(text: str) -> dict[str, Any]:
     """Read the JSON object that search attributes are compared with."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadValue("invalid_filter", "must be a JSON object") from error
+        value = bodies.parse(text.encode())
+    except Invalid as error:
+        raise BadValue("invalid_filter", f"must be a JSON object: {error.message}") from error
     try:
         return checks.attributes(value)
     except BadValue as error:

@@ -26,7 +26,7 @@ from .records import Record
 Json = dict[str, Any]
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _PROBLEM: Json = {
     "type": "object",
     "description": "Why a request was refused; the members of RFC 9457 among them.",
@@ -90,7 +90,7 @@ def describe(app: Flask) -> Json:
         }
         if operation.body is not None:
             described["requestBody"] = _request_body(converter, operation.body)
-        spec.path(_VARIABLE.sub(r"{\1}", rule.rule), operations={method_of(rule).lower(): described})
+        spec.path(VARIABLE.sub(r"{\1}", rule.rule), operations={method_of(rule).lower(): described})
     found = spec.to_dict()
     found["tags"] = [{"name": name} for name in sorted(tags)]
     _require_members(converter, found["components"]["schemas"])
@@ -135,7 +135,7 @@ def _checked(_: OpenAPIConverter, field: Any, ret: Json, **__: Any) -> Json:
 def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> list[Json]:
     found: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": jsonschemas.name()}
-        for name in _VARIABLE.findall(rule.rule)
+        for name in VARIABLE.findall(rule.rule)
     ]
     if operation.query is not None:
         found += [
