@@ -182,7 +182,7 @@ def test_every_route_reads_an_empty_list_null_and_nothing_as_an_empty_object(
 
 def _path(rule: Rule) -> str:
     """A path of this rule, to things that are not there."""
-    _, path = rule.build({name: "999999999" for name in rule.arguments}) or ("", rule.rule)
+    _, path = rule.build(dict.fromkeys(rule.arguments, "999999999")) or ("", rule.rule)
     return path.split("|")[-1]
 
 
