@@ -107,6 +107,8 @@ def read_reply(connection: socket.socket, *, head_only: bool = False) -> Reply |
             if not (more := connection.recv(65536)):
                 return None
             raw += more
+            if raw.startswith(b"HTTP/1.1 100 "):  # go on, and then comes the answer
+                raw = raw.partition(b"\r\n\r\n")[2]
         head, _, body = raw.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -9,6 +9,7 @@ import pytest
 from tests.live import Live
 from tests.live import Reply
 from tests.live import live
+from tests.live import read_reply
 
 RUNS = "/api/v1/workflows"
 MIB = 1024 * 1024
@@ -108,6 +109,39 @@ def test_a_body_in_chunks_is_a_body(service: Live) -> None:
     refused(service.ask("POST", RUNS, in_chunks(b"{"), "Transfer-Encoding: chunked"), 400, "invalid_json")
     typeless = service.ask("POST", RUNS, in_chunks(b"{}"), "Transfer-Encoding: chunked", "Content-Type: text/plain")
     refused(typeless, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("chunks", [b"5\r\n{}\xff\r\n0\r\n\r\n", b"x\r\n{}\r\n0\r\n\r\n", b"2\r\n{}", b"-2\r\n{}\r\n"])
+def test_chunks_that_are_none_are_400(service: Live, chunks: bytes) -> None:
+    with service.connect() as connection:
+        head = f"POST {RUNS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        connection.shutdown(1)
+        reply = read_reply(connection)
+
+    assert reply is not None
+    refused(reply, 400, "bad_request")
+
+
+@pytest.mark.parametrize("chunks", [b"x\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\xff\r\n0\r\n\r\n"])
+def test_what_follows_chunks_that_are_none_is_no_request(service: Live, chunks: bytes) -> None:
+    smuggled = f"GET {RUNS}/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with service.connect() as connection:
+        head = f"POST {RUNS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + smuggled)
+        connection.shutdown(1)
+        answers = b""
+        while more := connection.recv(65536):
+            answers += more
+
+    assert answers.startswith(b"HTTP/1.1 400 ")
+    assert b"smuggled" not in answers
+
+
+@pytest.mark.parametrize("header", ["SCRIPT_NAME: /x", "Script-Name: /x", "PATH_INFO: /livez"])
+def test_no_header_says_which_path_is_meant(service: Live, header: str) -> None:
+    assert service.ask("GET", "/api/v1/version", None, header).json()["build_profile"] == "release"
+    refused(service.ask("GET", "/nowhere", None, header), 404, "unknown_route")
 
 
 def test_a_body_beyond_4_mib_is_413_however_it_comes(service: Live) -> None:
