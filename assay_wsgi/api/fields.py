@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 
 from marshmallow import EXCLUDE
 from marshmallow import RAISE
@@ -21,7 +22,7 @@ from .checks import BadValue
 
 Field = fields.Field[Any]
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
 _UNKNOWN = "unknown_field"
 
@@ -55,6 +56,8 @@ class Checked(Field):
 
 class Body(Schema):
     """A request's body. Fields that nobody declared are ignored, as the reference ignores them."""
+
+    at_least_one: ClassVar[tuple[str, ...]] = ()  # of these must be there; the view sees to it
 
     class Meta:
         unknown = EXCLUDE

@@ -305,6 +305,7 @@ def test_every_route_answers_a_method_that_it_does_not_know_with_405(door: Flask
         ("limit=1.0", "out_of_range"),
         ("limit=" + "9" * 5000, "out_of_range"),
         ("offset=9223372036854775808", "out_of_range"),
+        ("offset=4611686018427387905", "out_of_range"),
         ("colour=blue", "invalid_filter"),
         ("limit=1&limit=2", "invalid_filter"),
         ("namespace=", "invalid_id"),
@@ -320,6 +321,10 @@ def test_every_list_refuses_a_bad_parameter(door: FlaskClient, query: str, code:
             asked += 1
 
     assert asked >= 4
+
+
+def test_the_largest_offset_is_one(door: FlaskClient) -> None:
+    assert door.get(f"{RUNS}?offset=4611686018427387904").get_json() == []
 
 
 @pytest.mark.parametrize(
