@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve sidecar test test-slow lint types bench demo fsck migrate clean
+.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo fsck migrate clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: setup ## Run the tests, on SQLite and a real PostgreSQL
 test-slow: setup ## Run the long tier: every fault at every call, long races, long walks
 	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest -m slow $(ARGS)
 	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest tests/engine/test_random_walk.py $(ARGS)
+
+fuzz: setup ## Send bad requests, long: raw bytes, then what the API's description allows
+	$(BIN)/python -m tests.fuzz.raw $(ARGS)
+	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest tests/fuzz/test_described.py
 
 lint: setup ## Check style and format
 	$(BIN)/ruff check .

@@ -27,13 +27,15 @@ def read_bytes(request: Request) -> bytes:
     length = request.environ.get("CONTENT_LENGTH")
     if length == "0":
         return b""
-    if length and length.isdecimal() and "HTTP_TRANSFER_ENCODING" not in request.environ:
-        raw = _read_exactly(request, int(length))
-    else:
-        request.max_content_length = MAX_BODY_BYTES + 1  # werkzeug cuts off there without a word
-        raw = request.get_data(cache=False)
-        if len(raw) > MAX_BODY_BYTES:
-            raise _too_long()
+    framed = length is not None and length.isdecimal() and "HTTP_TRANSFER_ENCODING" not in request.environ
+    if framed and int(length or 0) > MAX_BODY_BYTES:
+        raise _too_long()
+    try:
+        raw = _read_exactly(request, int(length or 0)) if framed else _read_all(request)
+    except Exception as error:  # each server has its own for chunks that are none, and for a client that has gone
+        raise Invalid("the body breaks off, or its chunks are none", code="bad_request") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise _too_long()
     if raw and not _is_json(request.environ.get("CONTENT_TYPE", "")):
         raise Invalid("send JSON with the content type application/json", code="unsupported_media_type")
     if raw and request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
@@ -71,12 +73,15 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 def _read_exactly(request: Request, length: int) -> bytes:
     # A fifth of what werkzeug's guarded stream takes for it. The server frames the body.
-    if length > MAX_BODY_BYTES:
-        raise _too_long()
     raw: bytes = request.environ["wsgi.input"].read(length)
     if len(raw) < length:  # the host's app has read it before us, or the client has gone
         raw = request.get_data()
     return raw
+
+
+def _read_all(request: Request) -> bytes:
+    request.max_content_length = MAX_BODY_BYTES + 1  # werkzeug cuts off there without a word
+    return request.get_data(cache=False)
 
 
 def _is_json(content_type: str) -> bool:

@@ -18,6 +18,7 @@ MAX_TEXT_CHARS = 4096
 MAX_TOKEN_CHARS = 256
 MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
 MAX_INTEGER = 2**31 - 1
+MAX_LONG = 2**63 - 1  # what both databases compare as an integer
 MAX_SECS = 10 * 366 * 86400.0
 MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_BYTES = 2 * 1024
@@ -184,6 +185,8 @@ def _attribute_bytes(key: str, value: Any) -> int:
         raise BadValue("control_character", "must not hold NUL", f"/{key}")
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValue("non_finite_number", "must be finite", f"/{key}")
+    if isinstance(value, int) and not -MAX_LONG - 1 <= value <= MAX_LONG:
+        raise BadValue("out_of_range", "must be an integer of at most 64 bits", f"/{key}")
     size = len(value.encode()) if isinstance(value, str) else len(str(value))
     if size > MAX_ATTRIBUTE_BYTES:
         raise BadValue("payload_too_large", f"must have at most {MAX_ATTRIBUTE_BYTES} bytes", f"/{key}")

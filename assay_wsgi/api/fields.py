@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 
 from marshmallow import EXCLUDE
 from marshmallow import RAISE
@@ -16,12 +16,13 @@ from marshmallow import fields
 from werkzeug.datastructures import MultiDict
 
 from ..domain.errors import Invalid
+from . import bodies
 from . import checks
 from .checks import BadValue
 
 Field = fields.Field[Any]
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
 _UNKNOWN = "unknown_field"
 
@@ -55,6 +56,8 @@ class Checked(Field):
 
 class Body(Schema):
     """A request's body. Fields that nobody declared are ignored, as the reference ignores them."""
+
+    at_least_one: ClassVar[tuple[str, ...]] = ()  # of these must be there; the view sees to it
 
     class Meta:
         unknown = EXCLUDE
@@ -102,9 +105,9 @@ def query_time(text: str) -> float:
 def query_attributes(text: str) -> dict[str, Any]:
     """Read the JSON object that search attributes are compared with."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadValue("invalid_filter", "must be a JSON object") from error
+        value = bodies.parse(text.encode())
+    except Invalid as error:
+        raise BadValue("invalid_filter", f"must be a JSON object: {error.message}") from error
     try:
         return checks.attributes(value)
     except BadValue as error:

@@ -128,7 +128,7 @@ def _query_time() -> Json:
 
 
 def _query_attributes() -> Json:
-    return {"type": "string", "contentMediaType": "application/json", "description": "A JSON object: all must be equal"}
+    return _attributes()
 
 
 COMPONENTS: dict[str, Json] = {"Name": _name(checks.MAX_ID_CHARS)}

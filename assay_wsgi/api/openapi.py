@@ -18,15 +18,17 @@ from . import jsonschemas
 from .context import ENGINE
 from .contract import Operation
 from .errors import CODES
+from .fields import Body
 from .fields import Checked
 from .fields import ListQuery
 from .fields import Query
+from .fields import query_attributes
 from .records import Record
 
 Json = dict[str, Any]
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _PROBLEM: Json = {
     "type": "object",
     "description": "Why a request was refused; the members of RFC 9457 among them.",
@@ -90,7 +92,7 @@ def describe(app: Flask) -> Json:
         }
         if operation.body is not None:
             described["requestBody"] = _request_body(converter, operation.body)
-        spec.path(_VARIABLE.sub(r"{\1}", rule.rule), operations={method_of(rule).lower(): described})
+        spec.path(VARIABLE.sub(r"{\1}", rule.rule), operations={method_of(rule).lower(): described})
     found = spec.to_dict()
     found["tags"] = [{"name": name} for name in sorted(tags)]
     _require_members(converter, found["components"]["schemas"])
@@ -135,18 +137,16 @@ def _checked(_: OpenAPIConverter, field: Any, ret: Json, **__: Any) -> Json:
 def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> list[Json]:
     found: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": jsonschemas.name()}
-        for name in _VARIABLE.findall(rule.rule)
+        for name in VARIABLE.findall(rule.rule)
     ]
     if operation.query is not None:
-        found += [
-            {
-                "name": field.data_key or name,
-                "in": "query",
-                "required": field.required,
-                "schema": converter.field2property(field),
-            }
-            for name, field in operation.query.fields.items()
-        ]
+        for name, field in operation.query.fields.items():
+            parameter = {"name": field.data_key or name, "in": "query", "required": field.required}
+            schema = converter.field2property(field)
+            if isinstance(field, Checked) and field.check is query_attributes:  # JSON in a query
+                found.append({**parameter, "content": {"application/json": {"schema": schema}}})
+            else:
+                found.append({**parameter, "schema": schema})
     if operation.keyed:
         found.append(_IDEMPOTENCY_KEY)
     return found
@@ -154,7 +154,7 @@ def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -
 
 def _request_body(converter: OpenAPIConverter, body: Schema) -> Json:
     schema = _reference(converter, body)
-    required = any(field.required for field in body.fields.values())
+    required = bool(_at_least_one(type(body))) or any(field.required for field in body.fields.values())
     if not required:  # assay's Lua worker writes an empty object so
         schema = {"anyOf": [schema, {"type": "null"}, {"type": "array", "maxItems": 0}]}
     return {"required": required, "content": {"application/json": {"schema": schema}}}
@@ -216,9 +216,17 @@ def _problem(status: int) -> tuple[str, Json]:
 _PROBLEMS = [_problem(status) for status in (400, 404, 409, 413, 415, 422, 429, 500, 503)]
 
 
+def _at_least_one(kind: type[Schema]) -> tuple[str, ...]:
+    return kind.at_least_one if issubclass(kind, Body) else ()
+
+
 def _require_members(converter: OpenAPIConverter, schemas: Json) -> None:
-    """Say which members of an answer are always there: what loads a body would not know that."""
+    """Say which members must be there, beyond what marshmallow knows: all of an answer, one of several in a body."""
     for (kind, *_), name in converter.refs.items():
+        if _at_least_one(kind):
+            schemas[name]["anyOf"] = [
+                {"required": [one], "properties": {one: {"type": "string"}}} for one in _at_least_one(kind)
+            ]
         if issubclass(kind, Record):
             always = sorted(schemas[name]["properties"].keys() - kind.sometimes)
             if always:

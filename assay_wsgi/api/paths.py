@@ -22,6 +22,7 @@ SLASH = "\ufdd0"
 
 _ENCODED_SLASH = re.compile(rb"%2[fF]")
 _STAND_IN = b"%EF%B7%90"
+_SLASH_IN_PATH_INFO = SLASH.encode().decode("latin-1")
 _NOBODYS = b"%EF%B7%91"  # U+FDD1: another one, refused wherever an id is read
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _AUTHORITY = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*://[^/]*")
@@ -32,8 +33,12 @@ def keeping_slashes(app: WSGIApplication, below: str) -> Callable[[dict[str, Any
 
     def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         sent = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-        if "%2" in sent and environ.get("PATH_INFO", "").startswith(below):
+        path = environ.get("PATH_INFO", "")
+        if "%2" in sent and path.startswith(below):
             _protect(environ, sent)
+        elif path.startswith("//") and path.lstrip("/").startswith(below[1:]):
+            # Werkzeug takes several slashes at the front for one; here, two slashes are another path.
+            environ["PATH_INFO"] = "/" + _SLASH_IN_PATH_INFO + path[2:]
         return app(environ, start_response)
 
     return serve

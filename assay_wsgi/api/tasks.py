@@ -90,6 +90,8 @@ def _polled(poll: Callable[..., Any], body: dict[str, Any], nothing: Any) -> Any
 class LeaseBody(Body):
     """Which lease: by its token, else by the worker that holds it."""
 
+    at_least_one = ("task_token", "worker_id")
+
     task_token = _Token(load_default=None)
     worker_id = Id(load_default=None)
 

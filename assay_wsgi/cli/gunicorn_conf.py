@@ -39,6 +39,7 @@ reuse_port = True  # each process accepts for itself; a new master never waits f
 keepalive = 15
 timeout = 60
 graceful_timeout = math.ceil(_settings.http.graceful_secs)
+forwarder_headers = ""  # no client names by a header the path that it means
 control_socket_disable = True  # it would stand in the home directory, one for all servers of a user
 # The processes show that they live by touching a file; on a disk that is busy, this could block.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -46,7 +47,7 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 loglevel = "warning" if _supervised and _settings.process.log_level == "info" else _settings.process.log_level
 
 __all__ = [
-    "bind", "control_socket_disable", "graceful_timeout", "keepalive", "loglevel", "on_starting",
+    "bind", "control_socket_disable", "forwarder_headers", "graceful_timeout", "keepalive", "loglevel", "on_starting",
     "post_fork", "post_worker_init", "proc_name", "reuse_port", "threads", "timeout", "when_ready",
     "worker_class", "worker_connections", "worker_exit", "worker_tmp_dir", "workers", "wsgi_app",
 ]  # fmt: skip

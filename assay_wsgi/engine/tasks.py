@@ -64,10 +64,9 @@ class Tasks:
         if taker is None or not taker.workflows:
             return None
         (lease,) = taker.workflows
-        run_key = lease.task.run_key
         with self._store.read() as db:
-            history = reads.histories(db, [(run_key, 0, lease.task.claimed_seq or 0)])
-        return workflow_task(lease, 0, history[run_key])
+            history = reads.events(db, lease.task.run_key, before_seq=(lease.task.claimed_seq or 0) + 1)
+        return workflow_task(lease, 0, history)
 
     def poll_activity(
         self, poll: Poll, client_gone: Callable[[], bool] | None = None, waiting: Waiting = contextlib.nullcontext

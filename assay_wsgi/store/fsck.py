@@ -419,6 +419,25 @@ _TIMERS_AND_SIGNALS = (
 )
 
 
+def _leased_elsewhere(table: str, key: str, held: str) -> str:
+    return (
+        f"SELECT l.{key}, '{table}' AS kind, l.owner, l.namespace FROM {table} l WHERE {held} AND l.session IS NULL "
+        "AND EXISTS (SELECT 1 FROM workflow_workers w WHERE w.worker_id = l.owner AND w.session IS NULL) "
+        "AND NOT EXISTS (SELECT 1 FROM workflow_workers w WHERE w.worker_id = l.owner AND w.namespace = l.namespace)"
+    )
+
+
+_WORKERS = (
+    Check(
+        "lease_namespace",
+        "a registered worker that polls holds leases in the namespaces where it is known, and nowhere else",
+        _leased_elsewhere("workflow_tasks", "run_key", "l.token IS NOT NULL")
+        + " UNION ALL "
+        + _leased_elsewhere("workflow_activities", "activity_key", "l.status = 'RUNNING'"),
+    ),
+)
+
+
 def _without(parent: str, key: str, *tables: str) -> str:
     return " UNION ALL ".join(
         f"SELECT b.{key}, '{table}' AS kind FROM {table} b "
@@ -512,6 +531,7 @@ CHECKS: tuple[Check, ...] = (
     *_TASKS,
     *_ACTIVITIES,
     *_TIMERS_AND_SIGNALS,
+    *_WORKERS,
     *_DATABASE,
     *_OVERDUE,
 )

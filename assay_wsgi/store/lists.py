@@ -18,6 +18,7 @@ from ..jsontext import loads
 from .connection import Connection
 from .mapping import RUNS
 from .pages import filled
+from .pages import size_of
 from .reads import CLAIMED_BY
 from .reads import PARENT_ID
 from .reads import SeenRun
@@ -72,7 +73,7 @@ def descendants(db: Connection, chain: int, limit: int) -> tuple[list[SeenRun], 
 
 def _size(seen: SeenRun) -> int:
     run = seen.run
-    return sum(len(text) for text in (run.input, run.result, run.search_attributes) if text is not None)
+    return size_of(run.input, run.result, run.error, run.search_attributes)
 
 
 def _conditions(db: Connection, w: Any, wanted: ListFilter) -> list[Any]:
@@ -122,10 +123,8 @@ def _read_cursor(cursor: str) -> tuple[float, int]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         created_at, run_key = loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        if isinstance(created_at, bool) or isinstance(run_key, bool) or not isinstance(run_key, int):
-            raise ValueError
-        if abs(run_key) >= 2**63:
+        if type(created_at) not in (int, float) or type(run_key) is not int or abs(run_key) >= 2**63:
             raise ValueError
         return float(created_at), run_key
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise Invalid("this is no cursor of ours: take it from the Link header", code="invalid_cursor") from error

@@ -14,6 +14,11 @@ FIRST_PIECE = 64  # rows, before anything is known of their size
 Row = TypeVar("Row")
 
 
+def size_of(*texts: str | None) -> int:
+    """Count the bytes of texts."""
+    return sum((len(text) if text.isascii() else len(text.encode())) for text in texts if text is not None)
+
+
 def filled(
     fetch: Callable[[Row | None, int], list[Row]], size: Callable[[Row], int], limit: int
 ) -> tuple[list[Row], bool]:

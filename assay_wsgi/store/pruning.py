@@ -8,6 +8,7 @@ from ..settings import EngineSettings
 from .connection import Connection
 
 PASS = 1000  # rows
+_RETIRED_KEPT_SECS = 7 * 86_400.0
 _UNIT_KEPT_SECS = 86_400.0  # an idle connection whose row is gone makes itself another
 
 
@@ -33,4 +34,13 @@ def units(db: Connection, now: float, _: EngineSettings) -> int:
     return db.run("DELETE FROM units WHERE used_at <= ?", (now - _UNIT_KEPT_SECS,))
 
 
-DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (answers, notices, units)
+def workers(db: Connection, now: float, _: EngineSettings) -> int:
+    """Forget workers that were retired a week ago. Until then a retired one that comes back keeps to its namespace."""
+    return db.run(
+        "DELETE FROM workflow_workers WHERE (namespace, worker_id) IN "
+        "(SELECT namespace, worker_id FROM workflow_workers WHERE retired_at <= ? LIMIT ?)",
+        (now - _RETIRED_KEPT_SECS, PASS),
+    )
+
+
+DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (answers, notices, units, workers)

@@ -15,6 +15,7 @@ from .connection import Connection
 from .mapping import ACTIVITIES
 from .mapping import RUNS
 from .pages import filled
+from .pages import size_of
 
 MAX_SEQ = 2**31 - 1
 CLAIMED_BY = "(SELECT t.owner FROM workflow_tasks t WHERE t.run_key = w.run_key)"
@@ -95,7 +96,7 @@ def page_of_events(
             after = last[0]
         return _events(db, run_key, after, before, f"{'DESC' if descending else 'ASC'} LIMIT {count:d}")
 
-    return filled(fetch, lambda event: len(event[2] or ""), limit)
+    return filled(fetch, lambda event: size_of(event[2]), limit)
 
 
 def _events(db: Connection, run_key: int, after_seq: int, before_seq: int, order: str) -> list[SeenEvent]:

@@ -285,6 +285,7 @@ class Rows:
             self.dropped_namespaces.add(namespace)
             self.new_namespaces.pop(namespace, None)
             self.created_namespaces.pop(namespace, None)
+            self._retire_workers(namespace, now)
         for worker in change.workers:
             self.workers[worker.namespace, worker.worker_id] = worker
             self.changed_workers.add((worker.namespace, worker.worker_id))
@@ -339,6 +340,13 @@ class Rows:
         self.closed.extend(change.closed)
         for run_key in change.dropped_runs:
             self._drop(run_key)
+
+    def _retire_workers(self, namespace: str, now: float) -> None:
+        """Retire whom this unit registered in a namespace that goes; the others are retired where they stand."""
+        for key in self.changed_workers:
+            worker = self.workers[key]
+            if worker is not None and worker.namespace == namespace and worker.retired_at is None:
+                self.workers[key] = worker._replace(retired_at=now)
 
     def _drop(self, run_key: int) -> None:
         """Forget a run: whoever names it in this unit finds nothing, and what was written of it goes with it."""

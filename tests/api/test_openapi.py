@@ -129,6 +129,26 @@ def test_a_body_without_required_fields_may_be_nothing_null_or_an_empty_array(do
     assert pointed(described, f"{API}/workflows", "post")["requestBody"]["required"] is True
 
 
+def test_a_body_that_needs_one_of_two_members_says_so(door: FlaskClient) -> None:
+    described = document(door)
+
+    beat = pointed(described, f"{API}/workflow-tasks/{{workflow_id}}/heartbeat", "post")["requestBody"]
+    schema = {**beat["content"]["application/json"]["schema"], "components": described["components"]}
+    bodies: list[Any] = [{"worker_id": "w"}, {"task_token": "t"}, {"task_token": None}, {}, [], None]
+    assert [OAS31Validator(schema).is_valid(body) for body in bodies] == [True, True, False, False, False, False]
+    for body in bodies:
+        status = door.post(f"{API}/workflow-tasks/none/heartbeat", json=body).status_code
+        assert (status == 422) is not OAS31Validator(schema).is_valid(body)
+
+
+def test_a_filter_of_attributes_is_json_in_the_query(door: FlaskClient) -> None:
+    parameters = pointed(document(door), f"{API}/workflows", "get")["parameters"]
+
+    (attributes,) = [parameter for parameter in parameters if parameter["name"] == "search_attrs"]
+    assert OAS31Validator(attributes["content"]["application/json"]["schema"]).is_valid({"k": 1})
+    assert "schema" not in attributes
+
+
 def test_refusals_are_the_one_problem(door: FlaskClient) -> None:
     described = document(door)
     responses = pointed(described, f"{API}/workflows/{{workflow_id}}/signal/{{name}}", "post")["responses"]

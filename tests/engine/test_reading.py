@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -9,14 +10,17 @@ import pytest
 
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import FailWorkflow
+from assay_wsgi.domain.commands import WaitForSignal
 from assay_wsgi.domain.errors import Invalid
 from assay_wsgi.domain.errors import NamespaceExists
 from assay_wsgi.domain.errors import NotFound
 from assay_wsgi.domain.requests import ListFilter
 from assay_wsgi.domain.requests import RunRef
+from assay_wsgi.jsontext import loads
 from tests.engine.stories import QUEUE
 from tests.engine.stories import T0
 from tests.engine.stories import Played
+from tests.engine.stories import a_snapshot
 from tests.engine.stories import a_start
 from tests.engine.stories import an_activity
 from tests.engine.stories import given_a_parked
@@ -107,7 +111,12 @@ def test_pages_follow_each_other_without_a_hole_while_runs_are_started(engine: E
     assert seen == [f"w{n:02}" for n in reversed(range(10))]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "!!", "W10", "WzEsInoiXQ", "WzEsdHJ1ZV0", "bnVsbA", "ä", "WzFlNDAwLDFd"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "!!", "W10", "WzEsInoiXQ", "WzEsdHJ1ZV0", "bnVsbA", "ä", "WzFlNDAwLDFd",
+     pytest.param("WyJuYW4iLDFd", id="a text for a time"),
+     pytest.param(base64.urlsafe_b64encode(b"[" + b"9" * 400 + b",1]").decode(), id="a time beyond all times")],
+)  # fmt: skip
 def test_a_cursor_that_is_none_of_ours_is_refused(engine: Engine, cursor: str) -> None:
     with pytest.raises(Invalid) as refusal:
         engine.workflows.list(ListFilter(cursor=cursor))
@@ -204,3 +213,40 @@ def test_namespaces_are_made_listed_and_counted(engine: Engine, clock: Clock) ->
 def test_the_engine_says_that_it_is_well(engine: Engine) -> None:
     assert engine.health() == {"database": "ok"}
     assert engine.upkeep.next_deadline() is None
+
+
+def test_a_run_without_children_has_an_empty_list_of_them(engine: Engine) -> None:
+    run = given_a_run(engine)
+
+    assert engine.workflows.children(run, ListFilter()) == ([], None)
+    with pytest.raises(NotFound):
+        engine.workflows.children(RunRef(workflow_id="x"), ListFilter())
+
+
+def test_single_values_of_what_a_run_shows(engine: Engine, clock: Clock) -> None:
+    clock.advance(2.0)
+    run, _ = given_a_parked(engine, "w", a_snapshot('{"step":3,"note":null}'), WaitForSignal(name="go"))
+    seen = {"event_seq": 1, "created_at": T0 + 2.0}
+
+    assert engine.workflows.state(run) == {"state": {"step": 3, "note": None}, **seen}
+    assert engine.workflows.state_value(run, "step") == {"value": 3, **seen}
+    assert engine.workflows.state_value(run, "note") == {"value": None, **seen}
+    with pytest.raises(NotFound):
+        engine.workflows.state_value(run, "other")
+
+
+@pytest.mark.parametrize("state", ["[1]", '"text"', "null", "7"])
+def test_a_state_that_is_no_object_has_no_single_values(engine: Engine, state: str) -> None:
+    run, _ = given_a_parked(engine, "w", a_snapshot(state), WaitForSignal(name="go"))
+
+    assert engine.workflows.state(run)["state"] == loads(state)
+    with pytest.raises(NotFound):
+        engine.workflows.state_value(run, "step")
+
+
+def test_a_run_that_showed_nothing_has_no_state(engine: Engine) -> None:
+    run = given_a_run(engine)
+
+    for ask in (lambda: engine.workflows.state(run), lambda: engine.workflows.state_value(run, "step")):
+        with pytest.raises(NotFound):
+            ask()

@@ -200,3 +200,18 @@ def test_when_a_queue_was_last_polled_is_kept(engine: Engine, clock: Clock) -> N
     worker.takes()
 
     assert rows(engine, "SELECT namespace, task_queue, last_poll_at FROM queues") == [("main", QUEUE, T0 + 20.0)]
+
+
+def test_a_worker_that_was_retired_a_week_ago_is_forgotten(engine: Engine, clock: Clock) -> None:
+    Played(engine).begins()
+    engine.committer.submit(())  # the beat is written
+    clock.advance(90.0)
+    assert engine.upkeep.retire_dead_workers() == 1
+    clock.advance(7 * 86_400.0 - 1.0)
+    engine.upkeep.prune()
+    assert rows(engine, "SELECT worker_id FROM workflow_workers") == [("ann",)]
+
+    clock.advance(1.0)
+    engine.upkeep.prune()
+
+    assert rows(engine, "SELECT worker_id FROM workflow_workers") == []

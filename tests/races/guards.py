@@ -41,6 +41,12 @@ def no_share_lock() -> None:
     Postgres.share_lock = lambda self: ""  # type: ignore[method-assign]
 
 
+def no_namespace_locks() -> None:
+    """PostgreSQL: who starts in a namespace does not keep it, who deletes it does not lock it."""
+    Postgres.keep_lock = lambda self: ""  # type: ignore[method-assign]
+    Postgres.delete_lock = lambda self, *, wait: ""  # type: ignore[method-assign]
+
+
 def no_begin_immediate() -> None:
     """SQLite: no writer has the file for itself; there is no BEGIN, and nobody queues at the turnstile."""
     no_turnstile()
@@ -83,6 +89,7 @@ IN_THE_PROCESS: dict[str, Callable[[], None]] = {
     "claim lock": no_claim_lock,
     "SKIP LOCKED": no_skip_locked,
     "session share lock": no_share_lock,
+    "namespace locks": no_namespace_locks,
     "BEGIN IMMEDIATE": no_begin_immediate,
     "IMMEDIATE": begin_deferred,
     "turnstile": no_turnstile,

@@ -17,11 +17,14 @@ from typing import Any
 import orjson
 
 from assay_wsgi.domain.commands import CompleteWorkflow
+from assay_wsgi.domain.commands import ScheduleActivity
 from assay_wsgi.domain.errors import AssayError
 from assay_wsgi.domain.requests import ActivityReport
 from assay_wsgi.domain.requests import Exchange
 from assay_wsgi.domain.requests import Idempotency
+from assay_wsgi.domain.requests import Poll
 from assay_wsgi.domain.requests import RunRef
+from assay_wsgi.domain.requests import SentSignal
 from assay_wsgi.domain.requests import StartRun
 from assay_wsgi.domain.requests import TurnReport
 from assay_wsgi.domain.requests import WorkerInfo
@@ -167,9 +170,9 @@ class Racer:
             thread.join()
         return said
 
-    def start(self, workflow_id: str | None, key: str | None = None) -> Any:
+    def start(self, workflow_id: str | None, key: str | None = None, namespace: str = "main") -> Any:
         """Start a run, under an Idempotency-Key or not."""
-        request = StartRun(workflow_type="Race", workflow_id=workflow_id, task_queue=QUEUE)
+        request = StartRun(workflow_type="Race", workflow_id=workflow_id, task_queue=QUEUE, namespace=namespace)
         return self.engine.workflows.start(
             request, None if key is None else Idempotency(scope="race", key=key, hash="the same")
         )
@@ -177,6 +180,45 @@ class Racer:
     def signal(self, workflow_id: str, name: str = "go") -> Any:
         """Send a signal."""
         return self.engine.workflows.signal(_ref(workflow_id), name)
+
+    def signal_with_start(self, workflow_id: str, payload: str) -> Any:
+        """Signal the open run of an id, or start one with the signal."""
+        request = StartRun(workflow_type="Race", workflow_id=workflow_id, task_queue=QUEUE)
+        return self.engine.workflows.signal_with_start(request, SentSignal(name="go", payload=payload))
+
+    def add_activity(self, workflow_id: str, seq: int) -> Any:
+        """Add an activity to a run from outside. Gives whether it is new."""
+        _, created = self.engine.activities.add(_ref(workflow_id), ScheduleActivity(seq=seq, name="work"))
+        return created
+
+    def delete_namespace(self, name: str) -> Any:
+        """Delete a namespace that is empty."""
+        return self.engine.namespaces.delete(name)
+
+    def delete_namespace_with_all(self, name: str) -> Any:
+        """Delete a namespace and what is in it."""
+        return self.engine.namespaces.delete_with_all(name)
+
+    def report_without_token(self, activity_id: int, result: str) -> Any:
+        """Hand in an activity's result, the old way."""
+        return self.engine.tasks.report_activity(activity_id, ActivityReport(task_token=None, result=result))
+
+    def poll(self, worker_id: str, kind: str) -> Any:
+        """Poll for one task, the old way. Gives the key of what it is, or None."""
+        poll = Poll(queue=QUEUE, worker_id=worker_id)
+        if kind == "workflow":
+            task = self.engine.tasks.poll_workflow(poll)
+            return None if task is None else task["run_id"]
+        work = self.engine.tasks.poll_activity(poll)
+        return None if work is None else work["id"]
+
+    def poll_until_none(self, worker_id: str, kind: str) -> Any:
+        """Poll until none is ready."""
+        taken = []
+        while self._is_ready(kind):
+            key = self.poll(worker_id, kind)
+            taken += [] if key is None else [key]
+        return taken
 
     def cancel(self, workflow_id: str) -> Any:
         """Ask a run to end."""

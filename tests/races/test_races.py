@@ -11,6 +11,11 @@ two pollers, one queue                       claim lock                   BEGIN 
 a poller beside one that claims              SKIP LOCKED                  -
 a token after its lease was taken back       token check                  token check
 a claim while its worker begins anew         session share lock           BEGIN IMMEDIATE
+a start while its namespace is deleted       namespace locks              BEGIN IMMEDIATE
+two starts of one id by a signal each        unique index (open id)       either of unique index, BEGIN IMMEDIATE
+two reports without a token                  run lock                     BEGIN IMMEDIATE
+an activity from outside during a turn       run lock                     BEGIN IMMEDIATE
+two pollers of the old way                   claim lock                   BEGIN IMMEDIATE
 
 Each race is first lost without its guard: one process is held after it has looked, until the other is
 through. Then it is held with all guards there (the other waits, or is through without harm), and then run
@@ -41,6 +46,16 @@ from .leases import claims_while_their_worker_begins_anew
 from .leases import stale_tokens
 from .leases import two_pollers
 from .leases import two_pollers_held
+from .old_way import a_start_during_a_deletion
+from .old_way import additions_during_turns
+from .old_way import an_addition_during_a_turn
+from .old_way import polls_one_by_one
+from .old_way import reports_without_token
+from .old_way import starts_by_signals
+from .old_way import starts_during_deletions
+from .old_way import two_polls_held
+from .old_way import two_reports_without_token
+from .old_way import two_starts_by_signals
 from .reports import a_signal_and_a_completion
 from .reports import a_signal_during_a_close
 from .reports import a_writer_beside_a_busy_one
@@ -108,6 +123,29 @@ RACES = (
         "sessions", a_claim_while_its_worker_begins_anew,
         {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("session share lock",)},
         "leased in a session that is over", 1, claims_while_their_worker_begins_anew, (10, 150),
+    ),
+    Race(
+        "starts during a deletion", a_start_during_a_deletion,
+        {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("namespace locks",)},
+        "namespaces: (('shop',)", 1, starts_during_deletions, (15, 200),
+    ),
+    Race(
+        "starts by signals", two_starts_by_signals,
+        {"sqlite": ("unique index (open id)", "BEGIN IMMEDIATE"), "postgres": ("unique index (open id)",)},
+        "w: open runs: ['run-w-", 1, starts_by_signals, (15, 200),
+    ),
+    Race(
+        "reports without a token", two_reports_without_token,
+        {kind: (*locks, "unique index (event numbers)") for kind, locks in LOCKS.items()},
+        "not one report was taken: {'ok': 2}", 1, reports_without_token, (40, 200),
+    ),
+    Race(
+        "additions during a turn", an_addition_during_a_turn, LOCKS, "not both were taken: ['WriteRefused', 'ok']",
+        1, additions_during_turns, (40, 200),
+    ),
+    Race(
+        "two polls", two_polls_held, {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("claim lock",)},
+        "handed out 2 times", 1, polls_one_by_one, (2, 15),
     ),
 )  # fmt: skip
 

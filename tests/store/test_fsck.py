@@ -59,6 +59,10 @@ def activity_set(seq: int, settings: str) -> str:
     return f"UPDATE workflow_activities SET {settings} WHERE run_key = {PARKED} AND seq = {seq}"
 
 
+A_POLLING_WORKER = (
+    "INSERT INTO workflow_workers (namespace, worker_id, identity, task_queue, max_concurrent_workflows, "
+    f"max_concurrent_activities, last_seen, registered_at) VALUES ('other', '%s', 'me', 'q', 1, 1, {NOW}, {NOW})"
+)
 PLANTS = (
     plant("history_gapless", f"DELETE FROM workflow_events WHERE run_key = {PARKED} AND seq = 4"),
     plant("history_gapless", run_set(PARKED, "last_seq = last_seq + 1")),
@@ -189,6 +193,12 @@ PLANTS = (
     plant("timer_of_event", event(PARKED, 20, "TimerFired", 9)),
     plant("signal_of_event", "DELETE FROM workflow_signals"),
     plant("signal_of_event", f"INSERT INTO workflow_signals VALUES ({PARKED}, 1, 'go', NULL, {NOW})"),
+    plant(
+        "lease_namespace",
+        f"UPDATE workflow_tasks SET owner = 'x', session = NULL, exchange = NULL WHERE run_key = {LEASED}",
+        A_POLLING_WORKER % "x",
+    ),
+    plant("lease_namespace", activity_set(2, "owner = 'x'"), A_POLLING_WORKER % "x"),
     plant("meta", "DELETE FROM meta WHERE name = 'epoch'"),
     plant("orphans", f"INSERT INTO workflow_signals VALUES (99, 1, 'go', NULL, {NOW})"),
     plant("orphans", event(99, 1, "WorkflowStarted")),
