@@ -43,6 +43,10 @@ class Needs:
         for name in self.__slots__:
             getattr(self, name).update(getattr(other, name))
 
+    def any(self) -> bool:
+        """Say whether it names anything."""
+        return any(getattr(self, name) for name in self.__slots__)
+
 
 class BeginAgain(Exception):
     """Roll back and begin again, with these rows as well."""

@@ -158,9 +158,13 @@ def _attempt(
             find_and_lock(db, needs, rows, wait=wait)
             now, mark = writer.moment(db, rows.moment)
             load(db, needs, rows)
+            lacking = Needs()
             outcomes = [
-                [_decide(operation, rows, now) for operation in submission.operations] for submission in submissions
+                [_decide(operation, rows, now, lacking) for operation in submission.operations]
+                for submission in submissions
             ]
+            if lacking.any():
+                raise Missing(lacking)
             claiming = [
                 submission
                 for submission, decided in zip(submissions, outcomes, strict=True)
@@ -185,10 +189,14 @@ def _attempt(
     return _left(rows, submissions, now)
 
 
-def _decide(operation: Operation, rows: Rows, now: float) -> Outcome:
+def _decide(operation: Operation, rows: Rows, now: float, lacking: Needs) -> Outcome:
+    """Decide, and take the Change. What it lacks goes into `lacking`: one more round brings it for the whole batch."""
     try:
         change = operation.decide(rows, now)
     except Held:
+        return Outcome(missed=True)
+    except Missing as missing:
+        lacking.add(missing.needs)
         return Outcome(missed=True)
     except BeginAgain:
         raise

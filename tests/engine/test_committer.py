@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assay_wsgi.domain.change import Change
+from assay_wsgi.domain.commands import ContinueAsNew
 from assay_wsgi.domain.errors import AlreadyStarted
 from assay_wsgi.domain.errors import StoreBusy
+from assay_wsgi.domain.requests import TurnReport
 from assay_wsgi.engine import Engine
 from assay_wsgi.engine.operations import Operation
 from assay_wsgi.engine.operations import Start
@@ -21,6 +23,7 @@ from assay_wsgi.store.needs import BeginAgain
 from assay_wsgi.store.needs import Needs
 from assay_wsgi.store.rows import Rows
 from tests.engine.stories import Beside
+from tests.engine.stories import Played
 from tests.engine.stories import a_start
 from tests.engine.stories import given_a_run
 from tests.engine.stories import history
@@ -54,6 +57,25 @@ def engine(backend: str, clock: Clock, heard: Heard) -> Iterator[Engine]:
 def starts(engine: Engine, heard: Heard) -> list[int]:
     """Give how many runs each unit started."""
     return [count for unit in heard.units if (count := inserted(unit, "workflows"))]
+
+
+def test_what_a_whole_batch_lacks_is_fetched_at_once(engine: Engine, heard: Heard) -> None:
+    """Each turn that continues as new asks for its unread signals, which nobody can name beforehand."""
+    worker = Played(engine)
+    for n in range(30):
+        given_a_run(engine, f"w{n}")
+    tasks = [task for task in worker.takes_up_to(40) if task["workflow_id"] != "warm"]
+    heard.clear()
+
+    said = worker.exchange(
+        workflow_results=tuple(
+            TurnReport(task_token=task["task_token"], commands=(ContinueAsNew(workflow_id=task["workflow_id"]),))
+            for task in tasks
+        )
+    )
+
+    assert [one["ok"] for one in said["results"]] == [True] * 30
+    assert starts(engine, heard) == [30]
 
 
 def hand_in(engine: Engine, *names: str) -> list[Beside]:
