@@ -30,6 +30,8 @@ from .operations import GiveBackTask
 from .operations import Operation
 from .operations import RetireWorker
 from .operations import TerminateRun
+from .waiters import Waiter
+from .wakeups import MANY
 from .wakeups import SIDECAR
 from .wakeups import Wakeups
 
@@ -50,6 +52,7 @@ class Upkeep:
         self._store = store
         self._committer = committer
         self._wakeups = wakeups
+        self.done = 0  # how many rows were handled so far: who sees it grow knows that a pass got somewhere
 
     def expire(self, limit: int = PASS) -> int:
         """Do what is due: fire timers, end what took too long, take back leases. Returns how many rows it looked at.
@@ -133,33 +136,52 @@ class Upkeep:
             log.info("rows pruned count=%s", removed)
         return removed
 
-    def next_deadline(self) -> float | None:
-        """Give the earliest deadline, on the store's clock."""
+    def next_deadline(self, after: float = float("-inf")) -> float | None:
+        """Give the earliest deadline that is later than `after`, on the store's clock."""
         with self._store.read() as db:
-            return reads.next_deadline(db)
+            return reads.next_deadline(db, after)
 
-    def wait(self, timeout_secs: float) -> bool:
-        """Wait until a unit wrote a deadline that is near, or time is up. Returns whether one did."""
+    def near(self) -> Waiter:
+        """Give a waiter, to be entered, that is woken when a unit of any process wrote a deadline that is near.
+
+        One that is written while its thread is at work ends the next wait at once.
+        """
         self._wakeups.start()
-        with self._wakeups.waiters.wait_for([SIDECAR]) as waiter:
-            return waiter.wait(timeout_secs)
+        return self._wakeups.waiters.wait_for([SIDECAR])
+
+    def look(self) -> None:
+        """Wake those of this process who wait for near deadlines."""
+        self._wakeups.waiters.wake(SIDECAR, MANY)
 
     def run(self, stop: threading.Event) -> None:
-        """Do all duties until `stop` is set: for programs that embed the engine and run no sidecar."""
+        """Do all duties until `stop` is set: for programs that embed the engine and run no sidecar.
+
+        It ends within a second of that.
+        """
         retired = pruned = float("-inf")
-        while not stop.is_set():
-            at = time.monotonic()
-            try:
-                self.expire()
-                if at - retired >= _RETIRE_EVERY_SECS:
-                    retired = at
-                    self.retire_dead_workers()
-                if at - pruned >= _PRUNE_EVERY_SECS:
-                    pruned = at
-                    self.prune()
-            except Exception:
-                log.exception("upkeep failed, it goes on")
-            stop.wait(LOOK_EVERY_SECS)
+        with self.near() as near:
+            while not stop.is_set():
+                at = time.monotonic()
+                pause = LOOK_EVERY_SECS
+                try:
+                    pause = self._expire_and_plan()
+                    if at - retired >= _RETIRE_EVERY_SECS:
+                        retired = at
+                        self.retire_dead_workers()
+                    if at - pruned >= _PRUNE_EVERY_SECS:
+                        pruned = at
+                        self.prune()
+                except Exception:
+                    log.exception("upkeep failed, it goes on")
+                near.wait(pause)
+
+    def _expire_and_plan(self) -> float:
+        """Do what is due; give the seconds until more falls due, at most a second."""
+        looked_at = self._store.now()
+        if self.expire() >= PASS:
+            return 0.0
+        deadline = self.next_deadline(looked_at)
+        return LOOK_EVERY_SECS if deadline is None else min(deadline - self._store.now(), LOOK_EVERY_SECS)
 
     def _done(self, operations: Sequence[Operation]) -> int:
         """Have operations done; count those that found their row still due. One bad row stops no other."""
@@ -175,4 +197,5 @@ class Upkeep:
                 log.warning("%s left for the next pass reason=%s", operation, outcome.error)
             else:
                 log.error("%s failed", operation, exc_info=outcome.error)
+        self.done += done
         return done

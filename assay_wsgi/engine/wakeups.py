@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECS = 1.0
 SIDECAR = Key("sidecar", "", "")
-_MANY = 1_000_000
+MANY = 1_000_000
 
 
 class Wakeups:
@@ -74,7 +74,7 @@ class Wakeups:
             if woken < count:
                 told.append((kind, namespace, queue, count - woken))
         if left.soonest_deadline is not None and left.soonest_deadline < self._store.now_here() + LOOK_EVERY_SECS:
-            self.waiters.wake(SIDECAR, _MANY)
+            self.waiters.wake(SIDECAR, MANY)
             told.append((*SIDECAR, 1))
         if told and self._hints is not None:
             self._hints.send(told)
@@ -122,7 +122,7 @@ class Wakeups:
                     continue
                 for (namespace, queue), moment in reads.next_ready(db, kind, queues).items():
                     if moment <= now:
-                        self._wake(kind, namespace, queue, _MANY)
+                        self._wake(kind, namespace, queue, MANY)
                     else:
                         soonest = min(soonest, moment)
         return max(soonest - now, 0.001)

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FIRST_PAUSE_SECS = 0.02  # before what was due and could not be done is looked at again; doubled each time
 LOOK_SECS = 1.0  # how often we look for due deadlines and for the lead when nothing calls for it sooner
 RETIRE_SECS = 5.0
 PRUNE_SECS = 60.0
 EXPIRE_LIMIT = 200
-MOST_PASSES = 50  # of one job, before others get their turn
+MOST_PASSES = 50  # of one run of the job
 LONGEST_PAUSE_SECS = 5.0  # after failures in a row
 
 
@@ -41,11 +42,13 @@ class Sidecar:
         self._engine = engine
         self._monotonic = monotonic
         self._stop = Event()
+        self._pause_secs = FIRST_PAUSE_SECS
         self.leadership = Leadership(engine.store.leases, owner, monotonic)
         retire, prune = engine.upkeep.retire_dead_workers, engine.upkeep.prune
+        self._expiring = Job("expire", LOOK_SECS, self._expire, monotonic)
         self.jobs = [
-            Job("lead", LOOK_SECS, self.leadership.renew, monotonic),
-            Job("expire", LOOK_SECS, self._expire, monotonic),
+            Job("lead", LOOK_SECS, self._lead, monotonic),
+            self._expiring,
             Job("retire_dead_workers", RETIRE_SECS, self._leading_only(retire), monotonic),
             Job("prune", PRUNE_SECS, self._leading_only(prune), monotonic),
         ]
@@ -56,11 +59,14 @@ class Sidecar:
         self.jobs[0].run()  # the lead first: the others have nothing to do without it
         scheduler = self._scheduled()
         scheduler.start()
-        Thread(target=self._listen, args=(scheduler,), name="sidecar-listener", daemon=True).start()
+        deadlines = Thread(target=self._keep_deadlines, name="sidecar-deadlines", daemon=True)
+        deadlines.start()
         try:
             stop.wait()
         finally:
+            self._engine.upkeep.look()  # ends its wait
             scheduler.shutdown(wait=True)
+            deadlines.join()
             self._release()
 
     def _scheduled(self) -> BackgroundScheduler:
@@ -68,14 +74,15 @@ class Sidecar:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(len(self.jobs))},
+            executors={"default": ThreadPoolExecutor(len(self.jobs) - 1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         for job in self.jobs:
-            scheduler.add_job(
-                self._once, "interval", args=(job, scheduler), id=job.name, seconds=job.every_secs,
-                next_run_time=_from_now(0.0),
-            )  # fmt: skip
+            if job is not self._expiring:
+                scheduler.add_job(
+                    self._once, "interval", args=(job, scheduler), id=job.name, seconds=job.every_secs,
+                    next_run_time=_from_now(0.0),
+                )  # fmt: skip
         return scheduler
 
     def _once(self, job: Job, scheduler: BackgroundScheduler) -> None:
@@ -85,17 +92,28 @@ class Sidecar:
         if sooner is not None and sooner < job.every_secs and not self._stop.is_set():
             scheduler.modify_job(job.name, next_run_time=_from_now(sooner))
 
-    def _listen(self, scheduler: BackgroundScheduler) -> None:
-        """Look for due deadlines at once when some process wrote one that is near."""
+    def _keep_deadlines(self) -> None:
+        """Expire what is due, sleep until more is, and wake when some process wrote a deadline that is near.
+
+        A thread of its own: the scheduler skips a job that is called while its last run still works, and what was
+        written since that run looked would wait for a second.
+        """
         while not self._stop.is_set():
             try:
-                near = self._engine.upkeep.wait(LOOK_SECS)
-                if near and self.leadership.leading and not self._stop.is_set():
-                    scheduler.modify_job("expire", next_run_time=_from_now(0.0))
+                with self._engine.upkeep.near() as near:
+                    while not self._stop.is_set():
+                        sooner = self._expiring.run()
+                        near.wait(LOOK_SECS if sooner is None else sooner)
             except Exception:
-                if not self._stop.is_set():
-                    log.exception("listening for near deadlines failed, it goes on")
-                    self._stop.wait(LOOK_SECS)
+                log.exception("waiting for deadlines failed, it goes on")
+                self._stop.wait(LOOK_SECS)
+
+    def _lead(self) -> float | None:
+        led = self.leadership.leading
+        sooner = self.leadership.renew()
+        if self.leadership.leading and not led:
+            self._engine.upkeep.look()  # whatever fell due while nobody led
+        return sooner
 
     def _leading_only(self, unit: Callable[[], object]) -> Callable[[], None]:
         def guarded() -> None:
@@ -105,20 +123,26 @@ class Sidecar:
         return guarded
 
     def _expire(self) -> float | None:
-        """Handle what is due. Answers in how many seconds more falls due, if that is before the next look."""
+        """Handle what is due. Answers in how many seconds to look again, if that is before the next look."""
+        store, upkeep = self._engine.store, self._engine.upkeep
         for _ in range(MOST_PASSES):
             if self._stop.is_set() or not self.leadership.leading:
                 return None
-            if self._engine.upkeep.expire(EXPIRE_LIMIT) < EXPIRE_LIMIT:
-                break
-        else:
-            return 0.0
-        deadline = self._engine.upkeep.next_deadline()
-        if deadline is None:
-            return None
-        secs = deadline - self._engine.store.now()
-        # One that stays overdue could not be handled now (its row is held): not in a tight loop again.
-        return secs if 0.0 < secs < LOOK_SECS else None
+            looked_at, done = store.now(), upkeep.done
+            looked = upkeep.expire(EXPIRE_LIMIT)
+            if looked >= EXPIRE_LIMIT:
+                continue
+            if not looked or upkeep.done > done:
+                self._pause_secs = FIRST_PAUSE_SECS
+            deadline = upkeep.next_deadline(looked_at)
+            secs = LOOK_SECS if deadline is None else deadline - store.now()
+            if secs <= 0.0:  # it fell due while this pass was under way
+                continue
+            if looked:  # some may stay due: children for the next pass, held rows. Not in a tight loop again
+                secs = min(secs, self._pause_secs)
+                self._pause_secs = min(2 * self._pause_secs, LOOK_SECS)
+            return secs if secs < LOOK_SECS else None
+        return 0.0
 
     def _release(self) -> None:
         try:

@@ -267,11 +267,11 @@ _DEADLINES = (
 )
 
 
-def next_deadline(db: Connection) -> float | None:
-    """Give the earliest moment at which something falls due."""
+def next_deadline(db: Connection, after: float = float("-inf")) -> float | None:
+    """Give the earliest moment, later than `after`, at which something falls due."""
     moments = []
     for table, column, pending in _DEADLINES:
-        (moment,) = db.one(f"SELECT MIN({column}) FROM {table} WHERE {pending}")
+        (moment,) = db.one(f"SELECT MIN({column}) FROM {table} WHERE {pending} AND {column} > ?", (after,))
         if moment is not None:
             moments.append(moment)
     return min(moments, default=None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assay_wsgi.domain.commands import CompleteWorkflow
+from assay_wsgi.domain.commands import ScheduleTimer
 from assay_wsgi.engine import Engine
 from tests.engine.stories import QUEUE
 from tests.engine.stories import Beside
@@ -247,10 +248,16 @@ def test_a_session_that_is_replaced_while_it_waits_gets_nothing_and_its_wake_goe
     assert [task["workflow_id"] for task in current["workflow_tasks"]] == ["w"]
 
 
+def waits_for_deadlines(engine: Engine) -> bool:
+    """Wait as the sidecar does. Says whether a near deadline ended it."""
+    with engine.upkeep.near() as near:
+        return near.wait(LONG)
+
+
 def test_a_near_deadline_wakes_the_sidecar(engine: Engine, other: Engine) -> None:
     without_a_watcher(engine)
     for writer in (engine, other):
-        sidecar = Beside(lambda: engine.upkeep.wait(LONG))
+        sidecar = Beside(lambda: waits_for_deadlines(engine))
         until(lambda: len(engine._wakeups.waiters) == 1)
         name = f"w{id(writer)}"
         worker = Played(writer, name)
@@ -261,8 +268,15 @@ def test_a_near_deadline_wakes_the_sidecar(engine: Engine, other: Engine) -> Non
         assert sidecar.answer() is True
 
 
+def test_a_near_deadline_that_is_written_while_the_sidecar_works_ends_its_next_wait(engine: Engine) -> None:
+    with engine.upkeep.near() as near:
+        given_a_parked(engine, "w", ScheduleTimer(seq=1, duration_secs=0.5))
+
+        assert near.wait(LONG)
+
+
 def test_a_far_deadline_lets_the_sidecar_sleep(engine: Engine) -> None:
-    sidecar = Beside(lambda: engine.upkeep.wait(LONG))
+    sidecar = Beside(lambda: waits_for_deadlines(engine))
     until(lambda: len(engine._wakeups.waiters) == 1)
 
     given_a_running(engine)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -44,26 +46,45 @@ class FakeLeases:
 class FakeUpkeep:
     """Counts the calls; `due` are the answers of `expire`, the last one repeated."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any) -> None:
         self.due: list[int | Exception] = [0]
         self.deadline: float | None = None
+        self.done = 0  # grows by `handled` with each pass
+        self.handled = 0
         self.expired = 0
         self.retired = 0
         self.pruned = 0
-        self.near = Event()  # somebody wrote a deadline that is near
+        self.written = Event()  # somebody wrote a deadline that is near
+        self.secs_of_a_pass = 0.0
+        self.waits: list[float] = []
+        self._clock = clock
 
     def expire(self, limit: int = 200) -> int:
         self.expired += 1
+        self.done += self.handled
+        if self.secs_of_a_pass:
+            self._clock.advance(self.secs_of_a_pass)
         answer = self.due.pop(0) if len(self.due) > 1 else self.due[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def next_deadline(self) -> float | None:
-        return self.deadline
+    def next_deadline(self, after: float) -> float | None:
+        return None if self.deadline is None or self.deadline <= after else self.deadline
+
+    @contextmanager
+    def near(self) -> Iterator[FakeUpkeep]:
+        yield self
 
     def wait(self, timeout_secs: float) -> bool:
-        return self.near.wait(timeout_secs)
+        self.waits.append(timeout_secs)
+        woken = self.written.wait(timeout_secs)
+        if woken:
+            self.written.clear()
+        return woken
+
+    def look(self) -> None:
+        self.written.set()
 
     def retire_dead_workers(self) -> int:
         self.retired += 1
@@ -76,4 +97,4 @@ class FakeUpkeep:
 
 def fake_engine(clock: Callable[[], float]) -> Any:
     """An engine of the parts that the sidecar knows."""
-    return SimpleNamespace(store=SimpleNamespace(leases=FakeLeases(clock), now=clock), upkeep=FakeUpkeep())
+    return SimpleNamespace(store=SimpleNamespace(leases=FakeLeases(clock), now=clock), upkeep=FakeUpkeep(clock))

@@ -90,6 +90,55 @@ def test_it_looks_again_when_the_next_deadline_is_due_and_at_most_a_second_later
     assert job_of(sidecar, "expire").run() == pytest.approx(looks_again_in, abs=1e-6)
 
 
+def test_what_falls_due_while_it_works_is_handled_at_once(sidecar, engine, clock):
+    job_of(sidecar, "lead").run()
+    engine.upkeep.due = [17, 1, 0]
+    engine.upkeep.secs_of_a_pass = 0.25
+    engine.upkeep.deadline = clock.now + 0.125
+
+    job_of(sidecar, "expire").run()
+
+    assert engine.upkeep.expired == 2
+
+
+def test_what_stays_due_is_looked_at_again_with_growing_pauses(sidecar, engine):
+    job_of(sidecar, "lead").run()
+    engine.upkeep.due = [1, 1, 1, 1, 1, 1, 1, 0, 1]
+
+    pauses = [job_of(sidecar, "expire").run() for _ in range(9)]
+
+    assert pauses == [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, None, None, 0.02]
+
+
+def test_while_passes_get_somewhere_the_pause_stays_short(sidecar, engine):
+    job_of(sidecar, "lead").run()
+    engine.upkeep.due = [100]
+    engine.upkeep.handled = 100
+
+    assert [job_of(sidecar, "expire").run() for _ in range(20)] == [0.02] * 20
+
+
+def test_a_row_that_stays_due_delays_no_other(sidecar, engine, clock):
+    job_of(sidecar, "lead").run()
+    engine.upkeep.due = [1]
+    for _ in range(7):
+        job_of(sidecar, "expire").run()
+    engine.upkeep.deadline = clock.now + 0.25
+
+    assert job_of(sidecar, "expire").run() == 0.25
+
+
+def test_who_takes_the_lead_looks_at_once(sidecar, engine, clock):
+    engine.store.leases.holder = ("another", clock.now + 10.0)
+    job_of(sidecar, "lead").run()
+    assert not engine.upkeep.written.is_set()
+
+    clock.advance(10.0)
+    job_of(sidecar, "lead").run()
+
+    assert engine.upkeep.written.is_set()
+
+
 def test_a_failing_job_is_logged_with_its_traceback_and_tried_again_with_growing_pauses(clock, caplog):
     runs = []
 
@@ -178,21 +227,21 @@ def test_all_jobs_run_at_once_when_it_starts_and_the_lead_is_given_up_at_the_end
     assert "leading owner=this epoch=1" in caplog.text
 
 
-def test_a_deadline_that_comes_sooner_pulls_the_next_look_forward(running, engine, clock):
-    engine.upkeep.deadline = clock.now + 0.01
+def test_it_sleeps_until_the_next_deadline(running, engine, clock):
+    engine.upkeep.deadline = clock.now + 0.25
 
     running()
 
-    until(lambda: engine.upkeep.expired >= 100)  # a second apart, so many would outlast `until`
+    until(lambda: engine.upkeep.waits)
+    assert engine.upkeep.waits[0] == 0.25
 
 
 def test_a_near_deadline_written_elsewhere_is_looked_at_at_once(running, engine):
     running()
-    until(lambda: engine.upkeep.expired)
-
-    engine.upkeep.near.set()
-
-    until(lambda: engine.upkeep.expired >= 100)
+    for _ in range(100):  # a second apart, so many would outlast `until`
+        before = engine.upkeep.expired
+        engine.upkeep.written.set()
+        until(lambda before=before: engine.upkeep.expired > before)
 
 
 def test_one_failing_job_never_stops_the_others(running, engine):
