@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Union
 
 from assay_wsgi.domain.commands import CancelWorkflow
 from assay_wsgi.domain.commands import CompleteWorkflow
@@ -45,7 +44,8 @@ from assay_wsgi.engine.operations import RetireWorker
 from assay_wsgi.engine.operations import SignalRun
 from assay_wsgi.engine.operations import TaskLease
 from assay_wsgi.engine.operations import TerminateRun
-from assay_wsgi.store.unit import Submission
+from tests.engine.crash_families import FAMILIES
+from tests.engine.crash_families import FAMILY_PAIRS
 from tests.engine.crash_steps import NOW
 from tests.engine.crash_steps import REPEATED
 from tests.engine.crash_steps import SAME
@@ -54,6 +54,7 @@ from tests.engine.crash_steps import WORKER
 from tests.engine.crash_steps import Act
 from tests.engine.crash_steps import Case
 from tests.engine.crash_steps import Changed
+from tests.engine.crash_steps import Step
 from tests.engine.crash_steps import Steps
 from tests.engine.crash_steps import do
 from tests.engine.crash_steps import given_a_lease
@@ -354,7 +355,7 @@ def release_an_activity_the_old_way(ns: str) -> Steps:
     return Act([ReleaseActivity(None, None, activity_key=lease.activity.activity_key)])
 
 
-def given_a_closed_run(ns: str) -> Generator[Union[Submission, float], None, int]:
+def given_a_closed_run(ns: str) -> Generator[Step, None, int]:
     """Have a run closed that has left something in each table. Gives its key."""
     one, _ = yield from given_activities(ns, count=2, leased=2)
     yield do(report(one, failure=ActivityFailure(error="oops")), signal(ns))
@@ -459,6 +460,7 @@ CASES = (
     Case(claim_activities, again=(), claims=(0, 2)),
     Case(hand_in_a_turn_and_claim_what_it_made_ready, again=(REPEATED,), claims=(1, 1)),
     Case(write_who_was_seen, again=()),
+    *FAMILIES,
 )
 
 
@@ -562,6 +564,7 @@ PAIRS = (
     Case(two_additions_of_one_number, again=(Changed("'created': True", "'created': False"), SAME)),
     Case(an_addition_and_a_turn_of_one_number, again=(Changed("'created': True", "'created': False"), REPEATED)),
     Case(two_starts_by_signals, again=(NOT_STARTED, Changed("}", ", 'repeated': True}"))),
+    *FAMILY_PAIRS,
 )
 
 

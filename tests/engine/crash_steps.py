@@ -1,7 +1,7 @@
 """The words in which the crash matrix's cases are told: what is handed in, and the small steps that lead there.
 
 A case is a generator: it yields the submissions that bring its namespace into the state, one after the
-other (a number lets that many seconds pass), and returns an `Act`. All its trials are prepared in step,
+other (a number lets that many seconds pass, a `Look` reads), and returns an `Act`. All its trials are prepared in step,
 so a hundred of them cost as many transactions as one.
 """
 
@@ -59,7 +59,17 @@ class Act:
         return replace(self, taker=None if self.taker is None else _fresh(self.taker))
 
 
-Steps = Generator[Union[Submission, float], None, Act]
+@dataclass
+class Look:
+    """What a step asks the database, once the steps before it are done."""
+
+    sql: str
+    params: tuple[Any, ...]
+    found: Sequence[Sequence[Any]] = ()
+
+
+Step = Union[Submission, float, Look]
+Steps = Generator[Step, None, Act]
 SAME = object()  # the second answer is the first one
 Said = Union[object, type[AssayError]]  # an answer, SAME, Changed, or the kind of a refusal
 
@@ -158,7 +168,7 @@ def schedule(seq: int, **more: Any) -> ScheduleActivity:
     return ScheduleActivity(seq=seq, name=f"act{seq}", input="[1]", **{**NO_JITTER, **more})
 
 
-def given_a_lease(ns: str, *first: Operation) -> Generator[Union[Submission, float], None, ClaimedRun]:
+def given_a_lease(ns: str, *first: Operation) -> Generator[Step, None, ClaimedRun]:
     """Start a run and lease its task."""
     yield do(*first, start(ns))
     claimed = Submission((), taker(ns, workflows=1))
@@ -167,7 +177,7 @@ def given_a_lease(ns: str, *first: Operation) -> Generator[Union[Submission, flo
     return claimed.taker.workflows[0]
 
 
-def given_a_lease_again(ns: str) -> Generator[Union[Submission, float], None, ClaimedRun]:
+def given_a_lease_again(ns: str) -> Generator[Step, None, ClaimedRun]:
     """Lease the task of a run that was started before."""
     claimed = Submission((), taker(ns, workflows=1))
     yield claimed
@@ -177,7 +187,7 @@ def given_a_lease_again(ns: str) -> Generator[Union[Submission, float], None, Cl
 
 def given_activities(
     ns: str, count: int = 1, leased: int = 1, *first: Operation, **more: Any
-) -> Generator[Union[Submission, float], None, list[ClaimedActivity]]:
+) -> Generator[Step, None, list[ClaimedActivity]]:
     """Start a run that waits for activities, of which some are leased."""
     lease = yield from given_a_lease(ns, *first)
     claimed = Submission((turn(lease, *(schedule(seq, **more) for seq in range(1, count + 1))),),

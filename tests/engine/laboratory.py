@@ -34,6 +34,7 @@ from tests.engine.crash_steps import SAME
 from tests.engine.crash_steps import Act
 from tests.engine.crash_steps import Case
 from tests.engine.crash_steps import Changed
+from tests.engine.crash_steps import Look
 from tests.engine.crash_steps import start
 from tests.engine.faults import DIED
 from tests.engine.faults import Fault
@@ -135,7 +136,7 @@ class Laboratory:
         self.clock.now = NOW
         going = {trial.namespace: (trial, case.steps(trial.namespace)) for trial in trials}
         while going:
-            submissions, pause = [], 0.0
+            submissions, looks, pause = [], [], 0.0
             for namespace, (trial, steps) in list(going.items()):
                 try:
                     step = next(steps)
@@ -144,10 +145,14 @@ class Laboratory:
                     del going[namespace]
                 else:
                     submissions += [step] if isinstance(step, Submission) else []
+                    looks += [step] if isinstance(step, Look) else []
                     pause = step if isinstance(step, float) else pause
             self.clock.advance(pause)
             if submissions:
                 perform(self._writer, submissions, self.store.floors, self.store.liveness)
+            for look in looks:
+                with self.store.read() as db:
+                    look.found = db.rows(look.sql, look.params)
 
     def hand_in(self, trial: Trial) -> None:
         """Hand in, with the trial's fault armed, and keep what is said."""
