@@ -89,6 +89,7 @@ def scheduled(command: ScheduleActivity, run: Run, activity_key: int, now: float
 def schedule(pen: RunPen, command: ScheduleActivity, activity_key: int) -> Activity:
     """Write a new activity and the event that tells of it."""
     row = scheduled(command, pen.run, activity_key, pen.now)
+    row = row._replace(visible_at=pen.clock)
     row = row._replace(deadline_at=deadline(row, None, None))
     pen.change.new_activities.append(row)
     payload = {
@@ -244,17 +245,15 @@ def expire(run: Run, task: Task | None, activity: Activity, now: float) -> Chang
     return change
 
 
-def cancel(pen: RunPen, activity: Activity) -> None:
+def cancel(pen: RunPen, activity: Activity) -> Activity:
     """End an activity that has no outcome. Its worker learns of it: its reports are not wanted any more."""
-    if activity.completed_at is not None:
-        return
-    pen.change.activities.append(
-        activity._replace(
-            status=ActivityStatus.CANCELLED.value, cancel_requested=True, completed_at=pen.now, deadline_at=None
-        )
+    cancelled = activity._replace(
+        status=ActivityStatus.CANCELLED.value, cancel_requested=True, completed_at=pen.now, deadline_at=None
     )
+    pen.change.activities.append(cancelled)
     payload = {"activity_id": activity.activity_key, "activity_seq": activity.seq, "name": activity.name}
     pen.event("ActivityCancelled", dumps(payload), ref_seq=activity.seq)
+    return cancelled
 
 
 def give_back(run: Run, activity: Activity, now: float) -> Change:
@@ -262,7 +261,7 @@ def give_back(run: Run, activity: Activity, now: float) -> Change:
     if run.closed or activity.status != ActivityStatus.RUNNING:
         return Change(answer=False)
     ready = activity._replace(
-        status=ActivityStatus.PENDING.value, visible_at=max(now, activity.scheduled_at), token=None, owner=None,
+        status=ActivityStatus.PENDING.value, visible_at=now, token=None, owner=None,
         session=None, exchange=None, started_at=None, last_heartbeat=None,
     )  # fmt: skip
     ready = ready._replace(deadline_at=deadline(ready, None, None))
@@ -308,7 +307,7 @@ def _attempt_failed(
     if failure.trace is not None:
         told["trace"] = failure.trace[-texts.AT_MOST :]
     last_failure = dumps({**told, "attempt": activity.attempt})
-    again_at = pen.now + (backoff(activity) if failure.next_retry_delay is None else failure.next_retry_delay)
+    again_at = pen.clock + (backoff(activity) if failure.next_retry_delay is None else failure.next_retry_delay)
     if _may_retry(activity, failure, again_at):
         waiting = activity._replace(
             status=ActivityStatus.PENDING.value, attempt=activity.attempt + 1, visible_at=again_at,
@@ -368,11 +367,13 @@ def _check_lease(run: Run, activity: Activity, token: ActivityToken | None, toke
     A report without a token (assay's own workers) cannot be told from one of another attempt: it counts
     while the activity is running, so each activity has one recorded outcome and no more is promised.
     """
-    if run.closed or activity.status == ActivityStatus.CANCELLED:
+    if run.closed:
         raise WorkflowClosed(
             f"workflow {run.workflow_id} is {run.status}: the activity's outcome is not wanted any more",
             run_id=run.run_id, run_status=run.status,
         )  # fmt: skip
+    if activity.status == ActivityStatus.CANCELLED:
+        raise LeaseLost(f"activity {activity.activity_key} was cancelled: its outcome is not wanted any more")
     if activity.status == ActivityStatus.RUNNING and token_hash in (None, activity.token):
         return
     if token is None:

@@ -63,15 +63,17 @@ class RunPen:
     """Writes what happens to one run into a Change: numbers events, wakes the run, closes it.
 
     An event's time is `max(now, run.updated_at)`: a run's history never goes back in time, whatever the
-    clock does.
+    clock does. What is to be handed out or done at once is due by the clock: it must not wait for a clock that
+    was set back.
     """
 
-    __slots__ = ("_columns", "_task_before", "change", "fresh", "now", "run", "task")
+    __slots__ = ("_columns", "_task_before", "change", "clock", "fresh", "now", "run", "task")
 
     def __init__(self, change: Change, run: Run, task: Task | None, now: float, *, fresh: bool = False) -> None:
         self.change = change
         self.run = run
         self.task = self._task_before = task
+        self.clock = now
         self.now = max(now, run.updated_at)
         self.fresh = fresh
         self._columns: dict[str, Any] = {}
@@ -115,7 +117,7 @@ class RunPen:
         if self.task is None:
             run = self.run
             self.task = Task(
-                run.run_key, run.namespace, run.task_queue, run.workflow_type, run.priority, self.now,
+                run.run_key, run.namespace, run.task_queue, run.workflow_type, run.priority, self.clock,
                 run.paused is not None, 0, 0, None, None, None, None, None, None,
             )  # fmt: skip
 

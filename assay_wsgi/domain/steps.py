@@ -59,6 +59,10 @@ def _nobody_named(_workflow_id: str) -> Found:
     return None
 
 
+def _no_chain(_first_run_key: int) -> Found:
+    return None
+
+
 def _nothing_unread(_listed: tuple[int, ...], _after: int) -> Sequence[continuing.Unread]:
     return ()
 
@@ -77,6 +81,7 @@ class Recorded:
     unread: Callable[[], list[tuple[int, str]]] = list  # (seq, name) of the signals after history_seq
     carried: FindUnread = _nothing_unread  # signals that a successor is given
     named: Callable[[str], Found] = _nobody_named  # the newest run of an id in this namespace
+    chain: Callable[[int], Found] = _no_chain  # the newest run of a chain, by the key of its first
     parent: FindParent = nobody
     cancel_grace_secs: float = workflows.CANCEL_GRACE_SECS
 
@@ -93,6 +98,7 @@ class Turn:
     scheduled: dict[int, Activity] = field(default_factory=dict)
     timers: dict[int, Timer] = field(default_factory=dict)
     children: dict[str, Run] = field(default_factory=dict)  # started in this turn
+    cancelled: set[int] = field(default_factory=set)  # run keys of the children that this turn asks to end
     waiting_for: list[dict[str, Any]] = field(default_factory=list)
     wakes_itself: bool = False
 
@@ -100,12 +106,19 @@ class Turn:
         """Note what the code waits for, for people."""
         self.waiting_for.append({"kind": kind, "name": name, "since": self.pen.now if since is None else since})
 
+    def waits_no_more_for(self, kind: str, name: str) -> None:
+        """Strike out one thing that the code waits for."""
+        for place, one in enumerate(self.waiting_for):
+            if (one["kind"], one["name"]) == (kind, name):
+                del self.waiting_for[place]
+                return
+
 
 # ----------------------------------------------------------------------------------- activities and timers
 
 
 def _schedule_activity(turn: Turn, command: ScheduleActivity) -> None:
-    known = turn.recorded.activities.get(command.seq) or turn.scheduled.get(command.seq)
+    known = turn.scheduled.get(command.seq) or turn.recorded.activities.get(command.seq)
     if known is not None:
         activities.refuse_other_name(known, command)
         if known.completed_at is None:  # what is over is nothing to wait for: the run would sleep for ever
@@ -120,12 +133,13 @@ def _cancel_activity(turn: Turn, command: CancelActivity) -> None:
     known = turn.scheduled.get(seq) or turn.recorded.activities.get(seq)
     if known is None:
         raise BadCommand(f"there is no activity {seq} to cancel", seq=seq)
-    activities.cancel(turn.pen, known)
-    turn.waiting_for = [one for one in turn.waiting_for if (one["kind"], one["name"]) != ("activity", known.name)]
+    if known.completed_at is None:
+        turn.scheduled[seq] = activities.cancel(turn.pen, known)
+        turn.waits_no_more_for("activity", known.name)
 
 
 def _schedule_timer(turn: Turn, command: ScheduleTimer) -> None:
-    known = turn.recorded.timers.get(command.seq) or turn.timers.get(command.seq)
+    known = turn.timers.get(command.seq) or turn.recorded.timers.get(command.seq)
     if known is None:
         known = turn.timers[command.seq] = timers.schedule(turn.pen, command, turn.new_key())
     if known.status == "PENDING":
@@ -142,7 +156,7 @@ def _end_timer(turn: Turn, seq: int) -> None:
         raise BadCommand(f"there is no timer {seq}", seq=seq)
     timers.cancel(turn.pen, known)
     turn.timers[seq] = known._replace(status="CANCELLED") if known.status == "PENDING" else known
-    turn.waiting_for = [one for one in turn.waiting_for if (one["kind"], one["name"]) != ("timer", str(seq))]
+    turn.waits_no_more_for("timer", str(seq))
 
 
 # --------------------------------------------------------------------------------------- signals and records
@@ -230,7 +244,7 @@ def _start_child(turn: Turn, command: StartChildWorkflow) -> None:
     pen, run = turn.pen, turn.pen.run
     found = turn.recorded.named(command.workflow_id)
     newest = turn.children.get(command.workflow_id) or (None if found is None else found[0])
-    if newest is not None and newest.parent_chain_key == run.first_run_key:
+    if newest is not None and _is_child_of(newest, run, command):
         if newest.workflow_type != command.workflow_type and newest.continued_from is None:
             raise Nondeterminism(
                 f"child {command.workflow_id}: the history has a {newest.workflow_type!r}, the code now asks for a "
@@ -240,7 +254,9 @@ def _start_child(turn: Turn, command: StartChildWorkflow) -> None:
         if not newest.closed:
             turn.waits_for("child", command.workflow_id, newest.created_at)
         return
-    if run.last_seq > CHILDREN_AT_MOST and turn.recorded.open_children() >= CHILDREN_AT_MOST:
+    # Each child has an event, so a short history need not be counted, unless it continues others.
+    many = pen.last_seq > CHILDREN_AT_MOST or (run.has_children and run.continued_from is not None)
+    if many and turn.recorded.open_children() + len(turn.children) >= CHILDREN_AT_MOST:
         raise BadCommand(f"a run has at most {CHILDREN_AT_MOST} open children", code="too_many_pending")
     request = StartRun(
         workflow_type=command.workflow_type, namespace=run.namespace, input=command.input,
@@ -264,6 +280,15 @@ def _start_child(turn: Turn, command: StartChildWorkflow) -> None:
     turn.waits_for("child", child.workflow_id)
 
 
+def _is_child_of(child: Run, run: Run, command: StartChildWorkflow) -> bool:
+    """Whether a run is what this very command started: a repeat of it starts nothing.
+
+    What another command started, or a run that this one continues, is another child: to take it for this one
+    would be to wait for an end that is told under another number, or was told already.
+    """
+    return child.parent_key == run.run_key and (command.seq is None or child.child_command == command.seq)
+
+
 def _numbered(command: StartChildWorkflow) -> dict[str, int]:
     return {} if command.seq is None else {"child_seq": command.seq}
 
@@ -275,12 +300,15 @@ def _request_cancel_child(turn: Turn, command: RequestCancelChild) -> None:
         raise BadCommand("a child cannot be cancelled by the turn that starts it", workflow_id=command.workflow_id)
     if found is None or found[0].parent_chain_key != run.first_run_key:
         raise BadCommand(f"{command.workflow_id} is no child of this run", workflow_id=command.workflow_id)
+    if found[0].close_reason == CloseReason.CONTINUED_AS_NEW:  # under another id
+        found = turn.recorded.chain(found[0].first_run_key) or found
     child, task = found
-    if child.closed or child.cancel_requested_at is not None:
+    if child.closed or child.cancel_requested_at is not None or child.run_key in turn.cancelled:
         return
-    below = RunPen(pen.change, child, task, pen.now)
+    turn.cancelled.add(child.run_key)
+    below = RunPen(pen.change, child, task, turn.now)
     workflows.request_cancel(below, "asked by its parent", turn.recorded.cancel_grace_secs)
-    pen.event("ChildWorkflowCancelRequested", dumps({"child_workflow_id": child.workflow_id}))
+    pen.event("ChildWorkflowCancelRequested", dumps({"child_workflow_id": command.workflow_id}))
     if child.status == Status.PENDING:  # no worker has it: it ends here, and the parent hears of it from this pen
         close(below, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, nobody)
         tell(pen, child, CloseReason.CANCELLED)
@@ -317,11 +345,12 @@ def _continue_as_new(turn: Turn, command: ContinueAsNew) -> None:
     run = pen.run
     workflow_id = command.workflow_id or continuing.next_id(run.workflow_id)
     found = None if workflow_id == run.workflow_id else recorded.named(workflow_id)
+    newest = turn.children.get(workflow_id) or (None if found is None else found[0])
     unseen = run.cancel_requested_at is not None and run.signal_seq > turn.claimed_seq
     try:
         continuing.proceed(
             pen, command, recorded.carried(command.unread_signals, turn.claimed_seq),
-            None if found is None else found[0], turn.new_key(), turn.now,
+            newest, turn.new_key(), turn.now,
             asked_to_end=unseen, grace_secs=recorded.cancel_grace_secs,
         )  # fmt: skip
     except AlreadyStarted as taken:

@@ -31,8 +31,7 @@ def failed(
 
     With `token_hash` a repeat of the report is known; with `refusal` that is the answer.
     """
-    now = max(now, run.updated_at)
-    noted = _noted(run, failure, now)
+    noted = _noted(run, failure, max(now, run.updated_at))
     if token_hash is not None:
         noted = noted._replace(last_token=token_hash)
     again = _ready(task, now + _backoff(task.attempt))._replace(attempt=task.attempt + 1, closes_refused=0)
@@ -79,12 +78,13 @@ def expire(run: Run, task: Task | None, now: float) -> Change:
     """
     if task is None or task.token is None or task.deadline_at is None or task.deadline_at > now:
         return Change(answer=False)
-    now = max(now, run.updated_at)
     attempt = task.attempt + 1
     wait = 0.0 if attempt <= _FREE_EXPIRIES else _backoff(attempt - _FREE_EXPIRIES - 1)
     failure = TaskFailure(cause="timeout", message=f"worker {task.owner} did not answer in time")
     return Change(
-        answer=True, runs=[_noted(run, failure, now)], tasks=[_ready(task, now + wait)._replace(attempt=attempt)]
+        answer=True,
+        runs=[_noted(run, failure, max(now, run.updated_at))],
+        tasks=[_ready(task, now + wait)._replace(attempt=attempt)],
     )
 
 

@@ -90,7 +90,7 @@ def _release(turn: Turn, task: Task) -> None:
     parks = bool(turn.waiting_for)
     if pen.wake_seq > turn.claimed_seq or (turn.wakes_itself and not parks):
         pen.task = task._replace(
-            ready_at=pen.now, attempt=0, closes_refused=0, token=None, owner=None, session=None, exchange=None,
+            ready_at=pen.clock, attempt=0, closes_refused=0, token=None, owner=None, session=None, exchange=None,
             claimed_seq=None, deadline_at=None,
         )  # fmt: skip
     else:
@@ -105,7 +105,7 @@ def _redelivered(run: Run, task: Task, now: float) -> Change:
         run_id=run.run_id,
     )  # fmt: skip
     again = task._replace(
-        ready_at=max(now, run.updated_at), closes_refused=task.closes_refused + 1, token=None, owner=None,
+        ready_at=now, closes_refused=task.closes_refused + 1, token=None, owner=None,
         session=None, exchange=None, claimed_seq=None, deadline_at=None,
     )  # fmt: skip
     return Change(refusal=refusal, tasks=[again])

@@ -69,7 +69,7 @@ def begin(
                 f"workflow {workflow_id} is {newest.status}: {_way_out(newest)}",
                 run_id=newest.run_id, run_status=newest.status,
             )  # fmt: skip
-        began_at = max(now, newest.created_at + 1e-6, newest.updated_at)  # it is the newest by its time, too
+        began_at = max(began_at, newest.created_at + 1e-6, newest.updated_at)  # it is the newest by its time, too
     run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, began_at)._replace(**links)
     pen = RunPen(change, run, None, began_at, fresh=True)
     pen.waking_event("WorkflowStarted", request.input)

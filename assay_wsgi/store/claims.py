@@ -29,6 +29,7 @@ from .mapping import ACTIVITIES
 from .mapping import TASKS
 
 _FLOOR_KEPT_SECS = 1.0
+_NO_FLOOR = (-(2**31), -1.0)
 _RUN_COLUMNS = (
     "w.workflow_id, w.run_id, w.status, w.input, w.last_seq, w.cancel_requested_at, w.created_at, w.feed_mark"
 )
@@ -94,12 +95,13 @@ class Floors:
         self._floors: dict[FloorKey, tuple[int, float]] = {}
         self._dropped = 0.0
 
-    def get(self, key: FloorKey) -> tuple[int, float]:
-        """Give (priority, ready_at) below which nothing is expected."""
+    def get(self, key: FloorKey, now: float) -> tuple[int, float]:
+        """Give (priority, ready_at) below which nothing is expected; one from before the clock was set back is none."""
         if time.monotonic() - self._dropped > _FLOOR_KEPT_SECS:
             self._floors.clear()
             self._dropped = time.monotonic()
-        return self._floors.get(key, (-(2**31), -1.0))
+        floor = self._floors.get(key, _NO_FLOOR)
+        return floor if floor[1] <= now else _NO_FLOOR
 
     def raise_to(self, key: FloorKey, priority: int, ready_at: float) -> None:
         """Note the first row that a claim found: all before it is gone."""
@@ -178,7 +180,7 @@ def _claim_runs(
         f"AND (t.priority, t.ready_at) >= (?, ?){filtered} ORDER BY t.priority, t.ready_at LIMIT ? "
         + db.dialect.claim_lock("t, w"),
         (
-            first.namespace, first.queue, now, *floors.get(key),
+            first.namespace, first.queue, now, *floors.get(key, now),
             *([db.dialect.list_of(types)] if types is not None else []), sum(slots),
         ),
     )  # fmt: skip
@@ -232,7 +234,7 @@ def _claim_activities(db: Connection, takers: Sequence[Taker], floors: Floors, n
         f"AND (a.priority, a.visible_at) >= (?, ?){filtered} AND w.paused IS NULL "
         "ORDER BY a.priority, a.visible_at LIMIT ? " + db.dialect.claim_lock("a, w"),
         (
-            first.namespace, first.queue, now, *floors.get(key),
+            first.namespace, first.queue, now, *floors.get(key, now),
             *([db.dialect.list_of(names)] if names is not None else []), sum(slots),
         ),
     )  # fmt: skip

@@ -133,13 +133,14 @@ class Rows:
 
     def parent_of(self, run: Run) -> tuple[Run, Task | None] | None:
         """Give the newest run of the chain that started this one, with its task. Raises Held, Missing."""
-        chain = run.parent_chain_key
-        if chain is None:
-            return None
+        return None if run.parent_chain_key is None else self.newest_of(run.parent_chain_key)
+
+    def newest_of(self, chain: int) -> tuple[Run, Task | None] | None:
+        """Give the newest run of a chain, by the key of its first, with its task. Raises Held, Missing."""
         if chain not in self.chains:
             raise Missing(Needs(chains={chain}))
-        parent = self.run(self.chains[chain])
-        return None if parent is None else (parent, self.task(parent.run_key))
+        newest = self.run(self.chains[chain])
+        return None if newest is None else (newest, self.task(newest.run_key))
 
     def named_run(self, namespace: str, workflow_id: str) -> tuple[Run, Task | None] | None:
         """Give the newest run of an id with its task. Raises Held, Missing."""
@@ -174,8 +175,11 @@ class Rows:
         """Count the open children of a chain. Raises Missing."""
         if chain not in self.open_child_counts:
             raise Missing(Needs(open_children={chain}))
-        new = sum(self.runs[key].parent_chain_key == chain for key in self.new_runs if key in self.runs)
-        return self.open_child_counts[chain] + new
+        of_chain = [run for key in self.new_runs | self.changed_runs if (run := self.runs.get(key)) is not None]
+        of_chain = [run for run in of_chain if run.parent_chain_key == chain]
+        opened = sum(not run.closed for run in of_chain if run.run_key in self.new_runs)
+        ended = sum(run.closed for run in of_chain if run.run_key in self.changed_runs)
+        return self.open_child_counts[chain] + opened - ended
 
     def task(self, run_key: int) -> Task | None:
         """Give the task row of a locked run, or None."""
@@ -220,8 +224,13 @@ class Rows:
         return sorted({*self.unread[run_key, after], *later})
 
     def signal_event(self, run_key: int, signal_id: str | None) -> int | None:
-        """Give the seq of the event that a signal id made, or None."""
-        return None if signal_id is None else self.signal_ids.get((run_key, signal_id))
+        """Give the seq of the event that a signal id made in a run or the one that it continues, or None."""
+        if signal_id is None:
+            return None
+        found = self.signal_ids.get((run_key, signal_id))
+        if found is None and run_key in self.new_runs and (before := self.runs[run_key].continued_from) is not None:
+            found = self.signal_ids.get((int(before.rpartition("-")[2]), signal_id))
+        return found
 
     def signal_count(self, run_key: int) -> int:
         """Count the signals that a run has had. Raises Missing."""
@@ -233,8 +242,11 @@ class Rows:
         """Count the activities of a run that have no outcome. Raises Missing."""
         if run_key not in self.open_activity_counts:
             raise Missing(Needs(open_activities={run_key}))
-        new = sum(self.activities[key].run_key == run_key for key in self.new_activities)
-        return self.open_activity_counts[run_key] + new
+        written = [self.activities[key] for key in self.new_activities | self.changed_activities]
+        written = [activity for activity in written if activity.run_key == run_key]
+        opened = sum(one.completed_at is None for one in written if one.activity_key in self.new_activities)
+        ended = sum(one.completed_at is not None for one in written if one.activity_key in self.changed_activities)
+        return self.open_activity_counts[run_key] + opened - ended
 
     def answer(self, scope: str, key: str) -> StoredAnswer | None:
         """Give the stored answer of an Idempotency-Key, or None. Raises Missing."""

@@ -33,7 +33,7 @@ from .rows import Rows
 
 BELOW_A_RUN = (
     "workflow_tasks", "workflow_events", "workflow_activities", "activity_attempts", "workflow_timers",
-    "workflow_signals", "workflow_snapshots", "followups", "archive_jobs",
+    "workflow_signals", "workflow_snapshots", "archive_jobs",
 )  # fmt: skip
 
 
@@ -95,11 +95,18 @@ def _drop_namespaces(db: Connection, names: set[str], now: float) -> None:
 
 
 def _drop_runs(db: Connection, run_keys: set[int]) -> None:
-    """Remove runs with everything below them."""
+    """Remove runs with everything below them, and what was to be done for chains of which nothing is left."""
     parameter = (db.dialect.list_of(sorted(run_keys)),)
+    chains = db.rows(f"SELECT DISTINCT first_run_key FROM workflows WHERE {db.dialect.in_list('run_key')}", parameter)
     for table in BELOW_A_RUN:
         db.run(f"DELETE FROM {table} WHERE {db.dialect.in_list('run_key')}", parameter)
     db.run(f"DELETE FROM workflows WHERE {db.dialect.in_list('run_key')}", parameter)
+    db.run(
+        f"DELETE FROM followups WHERE {db.dialect.in_list('run_key')} AND NOT EXISTS "
+        "(SELECT 1 FROM workflows w WHERE w.run_key = followups.run_key) AND NOT EXISTS (SELECT 1 FROM workflows n "
+        "WHERE n.first_run_key = followups.run_key AND n.continued_from IS NOT NULL)",
+        (db.dialect.list_of(sorted(chain for (chain,) in chains)),),
+    )
 
 
 def _keep_namespaces(db: Connection, named: dict[str, float]) -> None:

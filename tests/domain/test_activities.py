@@ -207,7 +207,7 @@ def test_a_report_that_was_taken_is_known_again(report: Callable[..., Change], r
     ("work", "run", "refusal"),
     [
         (work_under_way(), a_closed_run(), WorkflowClosed),
-        (work_under_way(status="CANCELLED"), PARKED, WorkflowClosed),
+        (work_under_way(status="CANCELLED"), PARKED, LeaseLost),  # by its run, which goes on
         (work_under_way(token="another"), PARKED, LeaseLost),
         (work_under_way(token="another", attempt=2), PARKED, StaleAttempt),
         (pending_work(), PARKED, LeaseLost),  # given back, not claimed again

@@ -62,7 +62,7 @@ class GiveBackTask(Operation):
         run, task = rows.run(self.run_key), rows.task(self.run_key)
         if run is None or task is None or task.token != self.token_hash or _alive(rows, self.of_retired):
             return Change(answer=False)
-        return tasks.give_back(task, max(now, run.updated_at))
+        return tasks.give_back(task, now)
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ class TakeTurn(OnTask):
             open_children=partial(rows.open_children, run.first_run_key),
             carried=partial(unread_of, rows, run_key),
             named=partial(rows.named_run, run.namespace),
+            chain=rows.newest_of,
             parent=rows.parent_of,
             cancel_grace_secs=self.cancel_grace_secs,
         )
