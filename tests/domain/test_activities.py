@@ -251,6 +251,48 @@ def test_the_deadline_is_the_earliest_that_applies(
 
 
 @pytest.mark.parametrize(
+    ("work", "started_at", "expected"),
+    [
+        (pending_work(schedule_to_start_secs=5.0), None, 905.0),
+        (pending_work(schedule_to_start_secs=5.0, visible_at=950.0), None, 955.0),  # each time in the queue
+        (pending_work(schedule_to_start_secs=5.0), 990.0, None),  # taken is taken
+        (pending_work(schedule_to_close_secs=200.0, visible_at=950.0), None, 1100.0),  # since the beginning
+        (pending_work(schedule_to_close_secs=200.0), 990.0, 1100.0),
+        (pending_work(schedule_to_close_secs=200.0, start_to_close_secs=10.0), 990.0, 1000.0),
+        (pending_work(schedule_to_close_secs=95.0, start_to_close_secs=10.0), 990.0, 995.0),
+        (pending_work(start_to_close_secs=10.0, heartbeat_timeout_secs=5.0), None, None),
+    ],
+)
+def test_an_activity_that_waits_has_other_deadlines_than_one_at_work(
+    work: Activity, started_at: float | None, expected: float | None
+) -> None:
+    assert activities.deadline(work, started_at, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("work", "kind"),
+    [
+        (pending_work(schedule_to_start_secs=50.0, deadline_at=950.0), "schedule_to_start"),
+        (pending_work(schedule_to_close_secs=50.0, deadline_at=950.0), "schedule_to_close"),
+        (
+            pending_work(schedule_to_start_secs=50.0, schedule_to_close_secs=60.0, deadline_at=950.0),
+            "schedule_to_close",  # both are over
+        ),
+        (
+            work_under_way(schedule_to_close_secs=100.0, start_to_close_secs=5.0, deadline_at=995.0),
+            "schedule_to_close",  # it would not be tried again anyway
+        ),
+    ],
+)
+def test_a_time_out_of_the_activity_is_not_one_of_its_attempt(work: Activity, kind: str) -> None:
+    change = activities.expire(PARKED, None, work._replace(max_attempts=0), NOW)
+
+    (over,) = change.activities
+    assert (over.status, over.error, over.deadline_at) == ("FAILED", f"timed out: {kind}", None)
+    assert payload(change.events[0])["timeout_type"] == kind
+
+
+@pytest.mark.parametrize(
     ("before", "sent", "kept"), [(None, None, None), (None, "1", "1"), ("1", None, "1"), ("1", "2", "2")]
 )
 def test_a_heartbeat_moves_the_deadline_and_keeps_the_newest_details(
