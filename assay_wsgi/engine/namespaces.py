@@ -90,8 +90,9 @@ class Namespaces:
                 runs = reads.runs_in(db, name, PASS)
             if not runs:
                 try:
-                    operation = Keyed.of(DeleteNamespace(name, force=True), idempotency, self._store.settings)
-                    return {**self._committer.do(operation), "deleted_workflows": removed}
+                    last = DeleteNamespace(name, force=True, told={"deleted_workflows": removed})
+                    answer: dict[str, Any] = self._committer.do(Keyed.of(last, idempotency, self._store.settings))
+                    return answer
                 except NamespaceNotEmpty:  # somebody begins runs in it all the time
                     if time.monotonic() > until:
                         raise

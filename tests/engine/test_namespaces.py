@@ -192,7 +192,7 @@ def test_a_repeat_under_a_key_does_not_empty_a_namespace_that_was_made_again(eng
 
     again = engine.namespaces.delete_with_all("shop", idempotency=KEY)
 
-    assert (again["ok"], again["done"], first["deleted_workflows"]) == (True, True, 1)
+    assert again == first == {"ok": True, "done": True, "deleted_workflows": 1}
     assert [run["id"] for run in engine.workflows.list(ListFilter(namespace="shop"))[0]] == ["new"]
 
 

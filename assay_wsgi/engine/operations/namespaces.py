@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
 
 from ...domain.change import Change
 from ...domain.errors import NamespaceExists
@@ -35,6 +38,7 @@ class DeleteNamespace(Operation):
 
     name: str
     force: bool = False
+    told: Mapping[str, Any] = field(default_factory=dict)  # what else the answer says
     weight = 5
 
     def needs(self, needs: Needs) -> None:
@@ -46,4 +50,4 @@ class DeleteNamespace(Operation):
             raise NotFound(f"not found: namespace {self.name}", code="namespace_not_found")
         if held.runs or (held.schedules and not self.force):
             raise NamespaceNotEmpty(f"namespace {self.name} holds runs or schedules: force=true deletes them, too")
-        return Change(answer={"ok": True, "done": True}, dropped_namespaces=[self.name])
+        return Change(answer={"ok": True, "done": True, **self.told}, dropped_namespaces=[self.name])
