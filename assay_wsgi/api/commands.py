@@ -174,6 +174,7 @@ def _start_child(raw: Wire) -> StartChildWorkflow:
         task_queue=_optional(raw, "task_queue", None, checks.identifier),
         input=_payload(raw, "input"),
         seq=_optional(raw, "seq", None, checks.integer, 1),
+        tell_start=_optional(raw, "tell_start", False, checks.boolean),
         parent_close=_optional(raw, "parent_close", "request_cancel", checks.choice, PARENT_CLOSE),
         search_attributes=_optional(raw, "search_attributes", None, checks.attributes),
         execution_timeout_secs=_optional(raw, "execution_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),

@@ -61,6 +61,7 @@ class StartChildWorkflow:
     task_queue: str | None = None  # None = the run's own queue
     input: str | None = None
     seq: int | None = None  # workers of the old way send none
+    tell_start: bool = False  # wake the run when the child is there, not only when it has ended
     parent_close: str = "request_cancel"  # request_cancel | terminate | abandon: when the parent closes first
     search_attributes: dict[str, Any] | None = None
     execution_timeout_secs: float | None = None

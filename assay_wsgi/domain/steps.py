@@ -276,7 +276,8 @@ def _start_child(turn: Turn, command: StartChildWorkflow) -> None:
     turn.children[command.workflow_id] = child
     pen.set(has_children=True)
     told = {"child_workflow_id": child.workflow_id, "workflow_type": child.workflow_type, "child_run_id": child.run_id}
-    pen.event("ChildWorkflowStarted", dumps(told | _numbered(command)))
+    tell = pen.waking_event if command.tell_start else pen.event
+    tell("ChildWorkflowStarted", dumps(told | _numbered(command)))
     turn.waits_for("child", child.workflow_id)
 
 

@@ -176,6 +176,7 @@ class ChildHandle(Handle[R_co]):
 
     def wait_started(self) -> str:
         """Wait until the child is there and return its run id. Raises ChildWorkflowError when its id is taken."""
+        self._be_told()
         self._course.wait(f"the start of {self.what}", self._begun)
         run_id = self._course.history.child_runs.get(self.number)
         if run_id is None:
@@ -199,8 +200,15 @@ class ChildHandle(Handle[R_co]):
         history = self._course.history
         # Only of a child that is there: the turn that starts one cannot cancel it. A later replay comes here again.
         there = self.number in history.child_runs and self._outcome is None
+        self._be_told()
         if there and self.workflow_id not in history.child_cancels:
             self._course.send({"type": "RequestCancelChild", "workflow_id": self.workflow_id})
+
+    def _be_told(self) -> None:
+        """Have the service wake this run when the child is there, and not only when it has ended."""
+        for command in self._course.commands:
+            if command["type"] == "StartChildWorkflow" and command["seq"] == self.number:
+                command["tell_start"] = True
 
     @property
     def _begun(self) -> int | None:

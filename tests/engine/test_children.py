@@ -65,6 +65,12 @@ def test_a_child_starts_with_its_parents_turn(engine: Engine) -> None:
     assert [run["id"] for run in engine.workflows.children(parent, ListFilter())[0]] == ["c"]
 
 
+def test_a_parent_that_waits_for_the_start_is_woken_by_it(engine: Engine) -> None:
+    parent, worker = given_a_parent(engine, a_child(tell_start=True))
+
+    assert taken(worker, "p")["history"][-1]["event_type"] == "ChildWorkflowStarted"
+
+
 def test_a_child_asked_for_again_is_the_same_child(engine: Engine) -> None:
     parent, worker = given_a_parent(engine)
     engine.workflows.signal(parent, "noise")

@@ -154,7 +154,8 @@ def starter(ctx: Context) -> Any:
 def test_the_start_can_be_waited_for_apart_from_the_end() -> None:
     past = Past()
 
-    assert kinds(past.turn(starter)) == ["StartChildWorkflow"]
+    (start,) = past.turn(starter).commands
+    assert (start["type"], start["tell_start"]) == ("StartChildWorkflow", True)
     assert past.child_started(1, "c").turn(starter).commands == []
     assert result(past.child_completed(1, "c", {"text": "t"}).unrolled(starter)) == [False, True, "run-c-1", False, "t"]
 
@@ -225,7 +226,8 @@ def stopper(ctx: Context) -> Any:
 def test_a_child_is_asked_to_end_once_when_it_is_there_and_waited_for() -> None:
     past = Past()
 
-    assert kinds(past.turn(stopper)) == ["StartChildWorkflow"]
+    (start,) = past.turn(stopper).commands
+    assert (start["type"], start["tell_start"]) == ("StartChildWorkflow", True)
     assert past.child_started(1, "c").turn(stopper).commands == [{"type": "RequestCancelChild", "workflow_id": "c"}]
     assert past.child_cancel_requested("c").turn(stopper).commands == []
     assert result(past.child_failed(1, "c", "cancelled").unrolled(stopper)) == "cancelled"
