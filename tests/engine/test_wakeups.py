@@ -12,6 +12,7 @@ from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import ScheduleTimer
 from assay_wsgi.engine import Engine
 from tests.engine.stories import QUEUE
+from tests.engine.stories import T0
 from tests.engine.stories import Beside
 from tests.engine.stories import Played
 from tests.engine.stories import a_start
@@ -273,6 +274,16 @@ def test_a_near_deadline_that_is_written_while_the_sidecar_works_ends_its_next_w
         given_a_parked(engine, "w", ScheduleTimer(seq=1, duration_secs=0.5))
 
         assert near.wait(LONG)
+
+
+def test_the_next_deadline_is_asked_for_beyond_what_is_due_already(engine: Engine) -> None:
+    given_a_parked(
+        engine, "w", ScheduleTimer(seq=1, duration_secs=10.0), ScheduleTimer(seq=2, duration_secs=60.0)
+    )  # fmt: skip
+
+    assert engine.upkeep.next_deadline() == T0 + 10.0
+    assert engine.upkeep.next_deadline(T0 + 10.0) == T0 + 60.0
+    assert engine.upkeep.next_deadline(T0 + 60.0) is None
 
 
 def test_a_far_deadline_lets_the_sidecar_sleep(engine: Engine) -> None:
