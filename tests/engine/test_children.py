@@ -66,7 +66,7 @@ def test_a_child_starts_with_its_parents_turn(engine: Engine) -> None:
 
 
 def test_a_parent_that_waits_for_the_start_is_woken_by_it(engine: Engine) -> None:
-    parent, worker = given_a_parent(engine, a_child(tell_start=True))
+    _, worker = given_a_parent(engine, a_child(tell_start=True))
 
     assert taken(worker, "p")["history"][-1]["event_type"] == "ChildWorkflowStarted"
 

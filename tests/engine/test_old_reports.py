@@ -338,7 +338,9 @@ def test_a_beat_without_a_token_moves_the_deadline_and_keeps_the_details(engine:
     _, worker, work = given_work(engine, heartbeat_timeout_secs=20.0)
     clock.advance(15.0)
 
-    assert worker.beats(work, '{"half":true}') == {"ok": True, "cancel_requested": False}
+    assert worker.beats(work, '{"half":true}') == {
+        "ok": True, "cancel_requested": False, "lease_expires_at": clock.now + 20.0,
+    }  # fmt: skip
 
     clock.advance(19.999)
     assert engine.upkeep.expire() == 0
