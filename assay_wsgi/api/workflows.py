@@ -48,19 +48,24 @@ bp = Blueprint("assay_workflows", __name__)
 # ---------------------------------------------------------------------------------------------------- start
 
 
-class StartBody(Body):
-    """A run to start."""
+class NewRunBody(Body):
+    """What a new run is."""
 
     workflow_type = Id(required=True)
-    workflow_id = Id(load_default=None)
     namespace = Id(load_default=MAIN)
     task_queue = Id(load_default=MAIN)
     input = Checked(checks.payload, load_default=None)
     search_attributes = Checked(checks.attributes, load_default=None)
-    id_conflict = Checked(checks.choice, ID_CONFLICT, load_default="fail")
     id_reuse = Checked(checks.choice, ID_REUSE, load_default="allow")
     execution_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
     run_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
+
+
+class StartBody(NewRunBody):
+    """A run to start."""
+
+    workflow_id = Id(load_default=None)
+    id_conflict = Checked(checks.choice, ID_CONFLICT, load_default="fail")
 
 
 class BatchBody(Body):
@@ -245,20 +250,13 @@ def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, A
         )
 
 
-class SignalWithStartBody(Body):
+class SignalWithStartBody(NewRunBody):
     """A signal, and the run to start where none is open."""
 
     signal = Id(required=True)
     payload = Checked(checks.payload, load_default=None)
     signal_id = Id(load_default=None)
-    workflow_type = Id(required=True)
-    namespace = Id(load_default=None)
-    task_queue = Id(load_default=MAIN)
-    input = Checked(checks.payload, load_default=None)
-    search_attributes = Checked(checks.attributes, load_default=None)
-    id_reuse = Checked(checks.choice, ID_REUSE, load_default="allow")
-    execution_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
-    run_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
+    namespace = Id(load_default=None)  # the query's, or main
 
 
 @bp.post("/workflows/<workflow_id>/signal-with-start")
