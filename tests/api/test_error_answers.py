@@ -167,9 +167,9 @@ def test_every_bad_field_is_named(door: FlaskClient) -> None:
 
     assert body["details"] == [
         {"field": "/workflow_type", "issue": "missing_field"},
-        {"field": "/workflow_id", "issue": "invalid_type"},
         {"field": "/namespace", "issue": "forbidden_character"},
         {"field": "/search_attributes/k", "issue": "invalid_attribute"},
+        {"field": "/workflow_id", "issue": "invalid_type"},
     ]
     assert body["error"] == "workflow_type: is missing (and 3 more)"
 
