@@ -130,9 +130,10 @@ class Sidecar:
                 return None
             looked_at, done = store.now(), upkeep.done
             looked = upkeep.expire(EXPIRE_LIMIT)
-            if looked >= EXPIRE_LIMIT:
+            handled = upkeep.done > done
+            if handled and looked >= EXPIRE_LIMIT:
                 continue
-            if not looked or upkeep.done > done:
+            if handled or not looked:
                 self._pause_secs = FIRST_PAUSE_SECS
             deadline = upkeep.next_deadline(looked_at)
             secs = LOOK_SECS if deadline is None else deadline - store.now()

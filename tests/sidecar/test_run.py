@@ -62,6 +62,7 @@ def test_a_lost_lead_ends_the_work(sidecar, engine, clock):
 
 def test_full_batches_are_followed_by_another_at_once(sidecar, engine):
     engine.upkeep.due = [200, 200, 17, 0]
+    engine.upkeep.handled = 17
     job_of(sidecar, "lead").run()
 
     job_of(sidecar, "expire").run()
@@ -71,10 +72,19 @@ def test_full_batches_are_followed_by_another_at_once(sidecar, engine):
 
 def test_an_endless_flood_of_deadlines_lets_the_other_jobs_have_their_turn(sidecar, engine):
     engine.upkeep.due = [200]
+    engine.upkeep.handled = 200
     job_of(sidecar, "lead").run()
 
     assert job_of(sidecar, "expire").run() == 0.0
     assert engine.upkeep.expired == 50
+
+
+def test_a_full_batch_of_which_nothing_can_be_handled_is_no_tight_loop(sidecar, engine):
+    engine.upkeep.due = [200]
+    job_of(sidecar, "lead").run()
+
+    assert [job_of(sidecar, "expire").run() for _ in range(3)] == [0.02, 0.04, 0.08]
+    assert engine.upkeep.expired == 3
 
 
 @pytest.mark.parametrize(
