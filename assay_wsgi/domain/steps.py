@@ -63,6 +63,10 @@ def _no_chain(_first_run_key: int) -> Found:
     return None
 
 
+def _never(_after: int) -> bool:
+    return False
+
+
 def _nothing_unread(_listed: tuple[int, ...], _after: int) -> Sequence[continuing.Unread]:
     return ()
 
@@ -79,6 +83,7 @@ class Recorded:
     open_activities: Callable[[], int] = int  # how many the run has
     open_children: Callable[[], int] = int  # how many its chain has
     unread: Callable[[], list[tuple[int, str]]] = list  # (seq, name) of the signals after history_seq
+    child_ended: Callable[[int], bool] = _never  # whether a child's end came after this event
     carried: FindUnread = _nothing_unread  # signals that a successor is given
     named: Callable[[str], Found] = _nobody_named  # the newest run of an id in this namespace
     chain: Callable[[int], Found] = _no_chain  # the newest run of a chain, by the key of its first

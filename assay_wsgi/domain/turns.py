@@ -61,9 +61,11 @@ def _fold(
     commands = report.commands
     claimed_seq = task.claimed_seq or 0
     closing = _closing(commands)
-    ending = closing and isinstance(commands[-1], ENDING)  # who continues as new takes along what was not read
+    ending = closing and isinstance(commands[-1], ENDING)
     unread = ending and run.signal_seq > claimed_seq
-    if unread and report.task_token is not None and task.closes_refused < CLOSES_REFUSED_AT_MOST:
+    # Who continues as new takes unread signals along, but a child's end is told to one run only: let it be read.
+    unheard = closing and not ending and run.wake_seq > claimed_seq and recorded.child_ended(claimed_seq)
+    if (unread or unheard) and report.task_token is not None and task.closes_refused < CLOSES_REFUSED_AT_MOST:
         return _redelivered(run, task, now)
     _refuse_too_many(run, commands, recorded)
     change = Change(answer={"ok": True})

@@ -23,6 +23,7 @@ from .mapping import TIMERS
 from .mapping import WORKERS
 from .needs import BeginAgain
 from .needs import Needs
+from .rows import CHILD_ENDS
 from .rows import CarriedSignal
 from .rows import Contents
 from .rows import Named
@@ -36,6 +37,10 @@ _NEWEST = (
 _CARRIED = (
     "SELECT e.seq, s.name, e.payload, s.signal_id FROM workflow_signals s JOIN workflow_events e "
     "ON e.run_key = s.run_key AND e.seq = s.event_seq WHERE s.run_key = ? AND s.event_seq >= ? ORDER BY e.seq"
+)
+_CHILD_ENDED = (
+    "SELECT 1 FROM workflow_events WHERE run_key = ? AND seq > ? "
+    f"AND event_type IN ({', '.join(repr(event_type) for event_type in CHILD_ENDS)}) LIMIT 1"
 )
 _TASK_AT = 2 + len(RUNS.names)
 _NAME = (("namespace", "text"), ("workflow_id", "text"))
@@ -97,6 +102,8 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
         )
     for run_key, seq in needs.carried:
         rows.carried[run_key, seq] = [CarriedSignal(*row) for row in db.rows(_CARRIED, (run_key, seq))]
+    for run_key, after in needs.child_ends:
+        rows.child_ends[run_key, after] = db.one(_CHILD_ENDED, (run_key, after)) is not None
     if needs.polls:
         _load_polls(db, needs.polls, rows)
     if needs.answers:

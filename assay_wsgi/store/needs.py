@@ -29,6 +29,7 @@ class Needs:
     )  # (namespace, id, run_key, signal_id)
     unread: set[tuple[int, int]] = field(default_factory=set)  # (run_key, after seq): signals
     carried: set[tuple[int, int]] = field(default_factory=set)  # (run_key, from seq): signals with their payloads
+    child_ends: set[tuple[int, int]] = field(default_factory=set)  # (run_key, after seq): whether a child's end came
     polls: set[tuple[str, str]] = field(default_factory=set)  # (namespace, queue): when it was last polled
     open_children: set[int] = field(default_factory=set)  # first run_key of the parents: how many are open
     answers: set[tuple[str, str]] = field(default_factory=set)  # (scope, key) of Idempotency-Keys

@@ -28,6 +28,8 @@ from .needs import Held
 from .needs import Missing
 from .needs import Needs
 
+CHILD_ENDS = ("ChildWorkflowCompleted", "ChildWorkflowFailed")
+
 
 class Named(NamedTuple):
     """What the search for a name found."""
@@ -69,6 +71,7 @@ class Rows:
         self.chains: dict[int, int] = {}  # first run_key -> newest run_key
         self.timers: dict[tuple[int, int], Timer | None] = {}
         self.carried: dict[tuple[int, int], list[CarriedSignal]] = {}
+        self.child_ends: dict[tuple[int, int], bool] = {}
         self.polls: dict[tuple[str, str], float | None] = {}
         self.open_child_counts: dict[int, int] = {}
         self.recorded: dict[tuple[int, str, int], str | None] = {}
@@ -164,6 +167,14 @@ class Rows:
             if event.run_key == run_key and event.seq >= seq and (signal := ids.get((run_key, event.seq))) is not None
         ]
         return [*self.carried[run_key, seq], *new]
+
+    def child_ended(self, run_key: int, after: int) -> bool:
+        """Say whether a run has heard of a child's end after an event. Raises Missing."""
+        if (run_key, after) not in self.child_ends:
+            raise Missing(Needs(child_ends={(run_key, after)}))
+        return self.child_ends[run_key, after] or any(
+            event.run_key == run_key and event.seq > after and event.event_type in CHILD_ENDS for event in self.events
+        )
 
     def last_poll(self, namespace: str, queue: str) -> float | None:
         """Say when somebody last asked for work of a queue, or None. Raises Missing."""

@@ -140,6 +140,21 @@ def test_the_newest_run_of_a_chain_hears_of_the_children_of_those_before_it(engi
     assert told(engine, newest(), "ChildWorkflowCompleted") == [{"child_workflow_id": "c", "child_seq": 1, "result": 1}]
 
 
+def test_the_end_of_a_child_that_the_code_has_not_heard_of_is_read_before_the_run_continues(engine: Engine) -> None:
+    old, worker = given_a_parked(engine, "w", StartChildWorkflow(workflow_type="Order", workflow_id="c", seq=1))
+    child = worker.takes()
+    engine.workflows.signal(old, "noise")
+    task = worker.takes()
+    assert worker.reports(child, CompleteWorkflow(result="1")) == {"ok": True}
+
+    assert code(worker.reports(task, SAME)) == "unhandled_events"
+
+    again = worker.takes()
+    assert again["history"][-1]["event_type"] == "ChildWorkflowCompleted"
+    assert worker.reports(again, SAME) == {"ok": True}
+    assert history(engine, newest()) == ["WorkflowStarted"]
+
+
 def test_the_children_of_a_chain_end_with_its_last_run(engine: Engine) -> None:
     child = StartChildWorkflow(workflow_type="Order", workflow_id="c", seq=1, parent_close="terminate")
     old, worker = given_a_parked(engine, "w", child)

@@ -138,6 +138,7 @@ class TakeTurn(OnTask):
             unread=lambda: self._unread(rows),
             open_activities=partial(rows.open_activities, run_key),
             open_children=partial(rows.open_children, run.first_run_key),
+            child_ended=partial(rows.child_ended, run_key),
             carried=partial(unread_of, rows, run_key),
             named=partial(rows.named_run, run.namespace),
             chain=rows.newest_of,
