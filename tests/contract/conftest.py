@@ -73,6 +73,12 @@ def impatient(request: pytest.FixtureRequest, running: Running) -> Service:
     return running(request.param, "impatient", ASSAY_WF_DISPATCH_TIMEOUT_SECS="1", ASSAY_WORKER_SILENCE_SECS="1")
 
 
+@pytest.fixture(params=KINDS)
+def attended(request: pytest.FixtureRequest, running: Running) -> Service:
+    """A service as it comes: its upkeep fires timers, and leases last long enough for a busy machine."""
+    return running(request.param, "attended")
+
+
 @pytest.fixture
 def caller(service: Service) -> Iterator[Caller]:
     """Sends what a test sends."""

@@ -91,6 +91,11 @@ STARTS = [
     _api("POST", "/workflows", 422, "invalid_type", _start(workflow_id=5)),
     _api("POST", "/workflows", 422, "invalid_value", _start(id_conflict="whatever")),
     _api("POST", "/workflows", 422, "too_many_items", _start(search_attributes={f"a{n}": n for n in range(101)})),
+    _api("POST", "/workflows", 422, "out_of_range", _start(execution_timeout_secs=0)),
+    _api("POST", "/workflows", 422, "out_of_range", _start(run_timeout_secs=-1)),
+    _api("POST", "/workflows", 422, "out_of_range", _start(run_timeout_secs=1e12)),
+    _api("POST", "/workflows", 422, "invalid_type", _start(execution_timeout_secs="1h")),
+    _api("POST", "/workflows", 422, "invalid_type", _start(run_timeout_secs=True)),
     _api("POST", "/workflows", 422, "invalid_idempotency_key", _keyed("two words")),
     _api("POST", "/workflows", 422, "idempotency_key_reused", _key_of_another),
     _api("POST", "/workflows/batch", 422, "missing_field", lambda w: w.post("/workflows/batch", [])),
@@ -120,6 +125,11 @@ READS = [
     _api("GET", "/workflows/<workflow_id>/children", 404, "not_found", lambda w: w.get(f"{NONE}/children")),
     _api("GET", "/workflows/<workflow_id>/children", 422, "out_of_range",
          lambda w: w.get(f"/workflows/{w.started()}/children", limit=0)),
+    _api("GET", "/workflows/<workflow_id>/tree", 404, "not_found", lambda w: w.get(f"{NONE}/tree")),
+    _api("GET", "/workflows/<workflow_id>/tree", 422, "invalid_filter",
+         lambda w: w.get(f"/workflows/{w.started()}/tree", depth=3)),
+    _api("GET", "/workflows/<workflow_id>/tree", 422, "out_of_range",
+         lambda w: w.get(f"/workflows/{w.started()}/tree", limit=0)),
     _api("GET", "/workflows/<workflow_id>/state", 404, "not_found",
          lambda w: w.get(f"/workflows/{w.started()}/state")),
     _api("GET", "/workflows/<workflow_id>/state/<name>", 404, "not_found",
@@ -146,6 +156,17 @@ ACTS = [
     _api("POST", "/workflows/<workflow_id>/terminate", 404, "not_found", lambda w: w.post(f"{NONE}/terminate", [])),
     _api("POST", "/workflows/<workflow_id>/terminate", 404, "already_terminal",
          lambda w: w.post(f"/workflows/{w.closed()}/terminate", [])),
+    _api("POST", "/workflows/<workflow_id>/continue-as-new", 404, "not_found",
+         lambda w: w.post(f"{NONE}/continue-as-new", [])),
+    *(
+        _api("POST", "/workflows/<workflow_id>/continue-as-new", 409, "workflow_already_started",
+             lambda w, one=one: w.post(f"/workflows/{one(w)}/continue-as-new", {"workflow_id": w.started()}))
+        for one in (Caller.started, Caller.closed)
+    ),
+    _api("POST", "/workflows/<workflow_id>/continue-as-new", 422, "invalid_id",
+         lambda w: w.post(f"/workflows/{w.started()}/continue-as-new", {"workflow_id": ""})),
+    _api("POST", "/workflows/<workflow_id>/continue-as-new", 422, "invalid_type",
+         lambda w: w.post(f"/workflows/{w.started()}/continue-as-new", {"workflow_type": 5})),
     _api("POST", "/workflows/<workflow_id>/activities", 404, "not_found",
          lambda w: w.post(f"{NONE}/activities", {"name": "a", "seq": 1})),
     _api("POST", "/workflows/<workflow_id>/activities", 409, "workflow_closed",
@@ -162,6 +183,31 @@ ACTS = [
     _api("DELETE", "/namespaces/<name>", 409, "namespace_not_empty",
          lambda w: [w.started(namespace=w.id("space")), w.delete(f"/namespaces/{w.id('space')}")][1]),
 ]  # fmt: skip
+
+A_CHILD = {"type": "StartChildWorkflow", "workflow_type": "Child", "workflow_id": "child"}
+A_TIMER = {"type": "ScheduleTimer", "seq": 1, "duration_secs": 1}
+
+# Turns of timers, children and chains that nobody can take.
+BAD_TURNS: list[list[dict[str, Any]]] = [
+    [{"type": "ScheduleTimer", "seq": 1}],
+    [{**A_TIMER, "duration_secs": -1}],
+    [{**A_TIMER, "duration_secs": "soon"}],
+    [{"type": "CancelTimer"}],
+    [{"type": "CancelTimer", "timer_seq": 1}],
+    [{"type": "CancelActivity", "activity_seq": 1}],
+    [A_TIMER, {"type": "WaitForSignal", "name": "go", "timer_seq": 0}],
+    [{"type": "StartChildWorkflow", "workflow_type": "Child"}],
+    [{**A_CHILD, "workflow_type": None}],
+    [{**A_CHILD, "parent_close": "adopt"}],
+    [{**A_CHILD, "run_timeout_secs": 0}],
+    [{**A_CHILD, "search_attributes": {"nested": {}}}],
+    [{"type": "RequestCancelChild"}],
+    [{"type": "RequestCancelChild", "workflow_id": "no-child-of-mine"}],
+    [{"type": "ContinueAsNew", "unread_signals": "all"}],
+    [{"type": "ContinueAsNew"}, A_TIMER],
+    [{"type": "ContinueAsNew"}, {"type": "CompleteWorkflow"}],
+    [{"type": "ScheduleActivity", "seq": 1, "name": "a", "schedule_to_close_secs": 0}],
+]
 
 TURNS = [
     _api("POST", "/workers/register", 422, "missing_field", lambda w: w.post("/workers/register", {"queue": "q"})),
@@ -184,6 +230,16 @@ TURNS = [
          lambda w: w.commands(w.leased(), *({"type": "ScheduleActivity", "seq": 1, "name": name} for name in "ab"))),
     _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "bad_command",
          lambda w: w.commands(w.leased(), {"type": "MakeCoffee"})),
+    *(
+        _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "bad_command",
+             lambda w, commands=commands: w.commands(w.leased(), *commands))
+        for commands in BAD_TURNS
+    ),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "id_taken",
+         lambda w: w.commands(w.leased(), {"type": "ContinueAsNew", "workflow_id": _another_open_run(w)})),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 409, "nondeterminism",
+         lambda w: w.commands(w.leased(), *({**A_CHILD, "workflow_id": w.id("child"), "workflow_type": of}
+                                            for of in ("Child", "Other")))),
     _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "too_many_items",
          lambda w: w.commands(w.leased(), *[{"type": "WaitForSignal", "name": "go"}] * 1001)),
     _api("POST", "/workflow-tasks/<workflow_id>/commands", 422, "too_many_pending", lambda w: _too_many_activities(w)),
@@ -221,6 +277,10 @@ def _two_leases(w: Caller) -> requests.Response:
     for _ in range(2):
         assert w.polled()["workflow_id"] == workflow_id
     return w.post(f"/workflow-tasks/{workflow_id}/commands", {"worker_id": w.worker, "commands": []})
+
+
+def _another_open_run(w: Caller) -> str:
+    return w.started(task_queue=w.id("elsewhere"))
 
 
 def _closed_task(w: Caller) -> dict[str, Any]:

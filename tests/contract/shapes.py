@@ -12,6 +12,7 @@ RUN = {
     "id", "namespace", "run_id", "workflow_type", "task_queue", "status", "input", "result", "error", "parent_id",
     "claimed_by", "search_attributes", "archived_at", "archive_uri", "created_at", "updated_at", "completed_at",
 }  # fmt: skip
+TREE = {*RUN, "children", "truncated"}
 EVENT = {"id", "workflow_id", "seq", "event_type", "payload", "timestamp"}
 ACTIVITY = {
     "id", "workflow_id", "seq", "name", "task_queue", "input", "status", "result", "error", "attempt", "max_attempts",
@@ -19,6 +20,7 @@ ACTIVITY = {
     "scheduled_at", "started_at", "completed_at", "last_heartbeat",
 }  # fmt: skip
 TURN = {"workflow_id", "namespace", "workflow_type", "task_queue", "input", "history"}
+BEATEN = {"ok", "cancel_requested", "lease_expires_at"}
 LEASE = {"task_token", "lease_expires_at", "attempt"}
 WORKER = {
     "id", "namespace", "identity", "task_queue", "workflows", "activities", "max_concurrent_workflows",

@@ -99,12 +99,47 @@ def _seq_1(w: Caller) -> dict[str, Any]:
     return {"name": "greet", "seq": 1, "task_queue": w.queue}
 
 
+def _child(w: Caller, **more: Any) -> dict[str, Any]:
+    return {"type": "StartChildWorkflow", "workflow_type": "Child", "workflow_id": w.fresh("child"), **more}
+
+
+def _parent(w: Caller) -> str:
+    """Let a run start a child."""
+    task = w.leased()
+    assert w.commands(task, _child(w)).status_code == 200
+    return str(task["workflow_id"])
+
+
+def _cancels_its_child(w: Caller) -> requests.Response:
+    task, child = w.leased(), _child(w, task_queue=w.id("elsewhere"))
+    w.commands(task, child).raise_for_status()
+    w.post(f"/workflows/{task['workflow_id']}/signal/go", []).raise_for_status()  # wakes it
+    return w.commands(w.polled(), child, {"type": "RequestCancelChild", "workflow_id": child["workflow_id"]})
+
+
+# Turns of timers, children and chains, one for each command and its members.
+TURNS: list[Callable[[Caller], list[dict[str, Any]]]] = [
+    lambda _: [{"type": "ScheduleTimer", "seq": 1, "duration_secs": 0}, {"type": "CancelTimer", "timer_seq": 1}],
+    lambda _: [{"type": "ScheduleTimer", "seq": 1, "duration_secs": 9.5},
+               {"type": "WaitForSignal", "name": "go", "timer_seq": 1}],
+    lambda w: [{**_seq_1(w), "type": "ScheduleActivity", "schedule_to_start_secs": 5, "schedule_to_close_secs": 9},
+               {"type": "CancelActivity", "activity_seq": 1}],
+    lambda w: [_child(w, seq=1, input={"n": 1}, task_queue=w.queue, search_attributes={"env": "test"})],
+    lambda w: [_child(w, parent_close="abandon", execution_timeout_secs=60, run_timeout_secs=30)],
+    lambda _: [{"type": "ContinueAsNew", "input": {"n": 2}}],
+    lambda w: [{"type": "ContinueAsNew", "workflow_id": w.fresh(), "workflow_type": "Next", "task_queue": w.queue,
+                "unread_signals": []}],
+]  # fmt: skip
+
 RUNS = [
     _api("POST", "/workflows", 201, lambda w: w.post("/workflows", w.a_start()), has=shapes.STARTED),
     _api("POST", "/workflows", 201, lambda w: w.post("/workflows", {"workflow_type": "Nameless"}), has=shapes.STARTED),
     _api("POST", "/workflows", 200,
          lambda w: _second_time(w, "/workflows", w.a_start(id_conflict="use_existing")),
          has=shapes.STARTED, says={"already_started": True}),
+    _api("POST", "/workflows", 201,
+         lambda w: w.post("/workflows", w.a_start(execution_timeout_secs=3600, run_timeout_secs=0.001)),
+         has=shapes.STARTED),
     _api("POST", "/workflows/batch", 200, lambda w: w.post("/workflows/batch", {"workflows": [w.a_start(), {}]}),
          has={"results"}),
     _api("GET", "/workflows", 200, lambda w: w.get("/workflows", namespace=_in_namespace(w)), has=shapes.RUN),
@@ -116,6 +151,13 @@ RUNS = [
          has=shapes.EVENT),
     _api("GET", "/workflows/<workflow_id>/children", 200, lambda w: w.get(f"/workflows/{w.started()}/children"),
          is_=[]),
+    _api("GET", "/workflows/<workflow_id>/children", 200, lambda w: w.get(f"/workflows/{_parent(w)}/children"),
+         has=shapes.RUN),
+    _api("GET", "/workflows/<workflow_id>/tree", 200, lambda w: w.get(f"/workflows/{w.started()}/tree"),
+         has=shapes.TREE, says={"children": [], "truncated": False}),
+    _api("GET", "/workflows/<workflow_id>/tree", 200, lambda w: w.get(f"/workflows/{_parent(w)}/tree", limit=1),
+         has=shapes.TREE, says={"children": [], "truncated": True}),
+    _api("GET", "/workflows/<workflow_id>/tree", 304, lambda w: _known(w, f"/workflows/{_parent(w)}/tree")),
     _api("GET", "/workflows/<workflow_id>/state", 200, lambda w: w.get(f"/workflows/{_snapshot(w)}/state"),
          has={"event_seq", "created_at"}, says={"state": {"stage": "half"}}),
     _api("GET", "/workflows/<workflow_id>/state/<name>", 200, lambda w: w.get(f"/workflows/{_snapshot(w)}/state/stage"),
@@ -134,6 +176,12 @@ RUNS = [
     _api("POST", "/workflows/<workflow_id>/terminate", 200,
          lambda w: w.post(f"/workflows/{w.started()}/terminate", {"reason": "enough"}),
          has=shapes.DONE, says={"ok": True}),
+    _api("POST", "/workflows/<workflow_id>/continue-as-new", 201,
+         lambda w: w.post(f"/workflows/{w.started()}/continue-as-new", {"input": {"n": 2}}), has=shapes.STARTED,
+         says={"status": "PENDING"}),
+    _api("POST", "/workflows/<workflow_id>/continue-as-new", 201,
+         lambda w: w.post(f"/workflows/{w.closed()}/continue-as-new", []), has=shapes.STARTED,
+         says={"status": "PENDING"}),
     _api("POST", "/workflows/<workflow_id>/activities", 201,
          lambda w: w.post(f"/workflows/{w.started()}/activities", _seq_1(w)), has=shapes.ACTIVITY),
     _api("POST", "/workflows/<workflow_id>/activities", 200,
@@ -164,6 +212,12 @@ WORKERS = [
          has=shapes.TURN | shapes.LEASE | {"history_seq"}),
     _api("POST", "/workflow-tasks/<workflow_id>/commands", 200,
          lambda w: w.commands(w.leased(), {"type": "CompleteWorkflow"}), is_={"ok": True}),
+    *(
+        _api("POST", "/workflow-tasks/<workflow_id>/commands", 200,
+             lambda w, commands=commands: w.commands(w.leased(), *commands(w)), is_={"ok": True})
+        for commands in TURNS
+    ),
+    _api("POST", "/workflow-tasks/<workflow_id>/commands", 200, _cancels_its_child, is_={"ok": True}),
     _api("POST", "/workflow-tasks/<workflow_id>/fail", 200,
          lambda w: _of_task(w, "fail", {"message": "no such module"}), is_={"ok": True}),
     _api("POST", "/workflow-tasks/<workflow_id>/heartbeat", 200, lambda w: _of_task(w, "heartbeat", {}),
@@ -181,7 +235,7 @@ WORKERS = [
          lambda w: w.post(f"/tasks/{w.at_work()['id']}/fail", {"error": "boom"}), is_={"ok": True}),
     _api("POST", "/tasks/<activity_id>/heartbeat", 200,
          lambda w: w.post(f"/tasks/{w.at_work()['id']}/heartbeat", {"details": {"page": 1}}),
-         is_={"ok": True, "cancel_requested": False}),
+         has=shapes.BEATEN, says={"ok": True, "cancel_requested": False}),
     _api("POST", "/tasks/<activity_id>/release", 200, lambda w: w.post(f"/tasks/{w.at_work()['id']}/release", {}),
          is_={"ok": True}),
 ]  # fmt: skip

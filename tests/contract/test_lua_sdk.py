@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.contract.lua_sdk import LuaSdk
 from tests.contract.lua_sdk import checkout
 from tests.contract.service import Caller
+from tests.contract.service import Service
 
 SDK = checkout()
 pytestmark = pytest.mark.skipif(SDK is None, reason="ASSAY_TEST_LUA_SDK names no checkout of assay's Lua SDK")
@@ -51,6 +53,25 @@ workflow.define("FansOut", function(ctx)
     for n = 1, 5 do asked[n] = { name = "double", input = { n = n }, opts = here } end
     return ctx:execute_parallel(asked)
 end)
+workflow.define("Sleeps", function(ctx)
+    ctx:sleep(0.2)
+    ctx:sleep(0.1)
+    return "rested"
+end)
+workflow.define("Decides", function(ctx, input)
+    local said = ctx:wait_for_signal("decide", { timeout = input.timeout })
+    local then_said = ctx:wait_for_signal("decide", { timeout = 0.1 })
+    return { said = said or "nothing", then_said = then_said or "nothing" }
+end)
+workflow.define("Parent", function(ctx, input)
+    return { of_child = ctx:start_child_workflow(input.of, {
+        workflow_id = input.child, input = input.input, task_queue = QUEUE,
+    }) }
+end)
+workflow.define("CountsDown", function(ctx, input)
+    if input.n > 0 then ctx:continue_as_new({ n = input.n - 1 }) end
+    return "counted"
+end)
 
 workflow.activity("greet", function(ctx, input) return "hello " .. input.who end)
 workflow.activity("say_nothing", function() end)
@@ -60,6 +81,14 @@ workflow.activity("flaky", function() tries = tries + 1; if tries < 3 then error
 workflow.activity("hopeless", function() error("boom") end)
 workflow.activity("double", function(ctx, input) return 2 * input.n end)
 """
+
+
+@pytest.fixture
+def caller(attended: Service) -> Iterator[Caller]:
+    """On a service that fires timers."""
+    made = Caller(attended)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -195,6 +224,91 @@ def test_activities_side_by_side(caller: Caller, sdk: LuaSdk) -> None:
 
     assert result(closed(caller, sdk, workflow_id)) == [2, 4, 6, 8, 10]
     assert caller.told(workflow_id).count("ActivityScheduled") == 5
+
+
+def test_sleeps(caller: Caller, sdk: LuaSdk) -> None:
+    workflow_id = sdk.start("Sleeps", caller.fresh())
+
+    assert result(closed(caller, sdk, workflow_id)) == "rested"
+    assert caller.told(workflow_id) == [
+        "WorkflowStarted", "TimerScheduled", "TimerFired", "TimerScheduled", "TimerFired", "WorkflowCompleted",
+    ]  # fmt: skip
+
+
+def test_a_signal_that_comes_in_time_and_one_that_does_not(caller: Caller, sdk: LuaSdk) -> None:
+    workflow_id = sdk.start("Decides", caller.fresh(), {"timeout": 3600})
+    waiting(caller, sdk, workflow_id)
+
+    sdk.workflow.signal(workflow_id, "decide", "yes")
+
+    assert result(closed(caller, sdk, workflow_id)) == {"said": "yes", "then_said": "nothing"}
+    assert caller.told(workflow_id) == [
+        "WorkflowStarted", "TimerScheduled", "WorkflowAwaitingSignal", "SignalReceived", "TimerCancelled",
+        "TimerScheduled", "WorkflowAwaitingSignal", "TimerFired", "WorkflowCompleted",
+    ]  # fmt: skip
+
+
+def test_a_wait_that_runs_out_twice(caller: Caller, sdk: LuaSdk) -> None:
+    workflow_id = sdk.start("Decides", caller.fresh(), {"timeout": 0.1})
+
+    assert result(closed(caller, sdk, workflow_id)) == {"said": "nothing", "then_said": "nothing"}
+    assert caller.told(workflow_id) == [
+        "WorkflowStarted", *["TimerScheduled", "WorkflowAwaitingSignal", "TimerFired"] * 2, "WorkflowCompleted",
+    ]  # fmt: skip
+
+
+def test_a_child_that_completes(caller: Caller, sdk: LuaSdk) -> None:
+    child_id = caller.fresh("child")
+    asked = {"of": "Hello", "child": child_id, "input": {"who": "child"}}
+    workflow_id = sdk.start("Parent", caller.fresh(), asked)
+
+    assert result(closed(caller, sdk, workflow_id)) == {"of_child": {"said": "hello child"}}
+    assert caller.told(workflow_id) == [
+        "WorkflowStarted", "ChildWorkflowStarted", "ChildWorkflowCompleted", "WorkflowCompleted",
+    ]  # fmt: skip
+    (listed,) = sdk.python_value(sdk.workflow.list_children(workflow_id))
+    assert (listed["id"], listed["parent_id"]) == (child_id, workflow_id)
+
+
+def test_a_child_that_fails_fails_its_parent(caller: Caller, sdk: LuaSdk) -> None:
+    child_id = caller.fresh("child")
+    workflow_id = sdk.start("Parent", caller.fresh(), {"of": "Hopeless", "child": child_id})
+
+    record = closed(caller, sdk, workflow_id)
+
+    assert record["status"] == "FAILED"
+    assert f"child workflow '{child_id}' failed: " in record["error"]
+    assert record["error"].endswith("boom")
+
+
+def test_a_child_that_continues_as_new(caller: Caller, sdk: LuaSdk) -> None:
+    asked = {"of": "CountsDown", "child": caller.fresh("child"), "input": {"n": 2}}
+    workflow_id = sdk.start("Parent", caller.fresh(), asked)
+
+    assert result(closed(caller, sdk, workflow_id)) == {"of_child": "counted"}
+
+
+def test_cancel_of_a_parent_reaches_its_child(caller: Caller, sdk: LuaSdk) -> None:
+    child_id = caller.fresh("child")
+    workflow_id = sdk.start("Parent", caller.fresh(), {"of": "Waits", "child": child_id})
+    sdk.listen(lambda: caller.told(workflow_id)[-1] == "ChildWorkflowStarted")
+    waiting(caller, sdk, child_id)
+
+    sdk.workflow.cancel(workflow_id)
+
+    assert closed(caller, sdk, workflow_id)["status"] == "CANCELLED"
+    assert closed(caller, sdk, child_id)["status"] == "CANCELLED"
+
+
+def test_continue_as_new(caller: Caller, sdk: LuaSdk) -> None:
+    workflow_id = sdk.start("CountsDown", caller.fresh(), {"n": 2})
+    last = f"{workflow_id}-continued-2"
+
+    closed(caller, sdk, workflow_id)
+    assert caller.told(workflow_id) == ["WorkflowStarted", "WorkflowContinuedAsNew"]
+
+    sdk.listen(lambda: caller.get(f"/workflows/{last}").status_code == 200)
+    assert result(closed(caller, sdk, last)) == "counted"
 
 
 def test_the_module_that_looks_after_runs(caller: Caller, sdk: LuaSdk) -> None:

@@ -72,6 +72,13 @@ def impatient_worker(impatient: Service) -> Iterator[OldWorker]:
     caller.close()
 
 
+@pytest.fixture
+def attended_worker(attended: Service) -> Iterator[OldWorker]:
+    caller = Caller(attended)
+    yield OldWorker(caller)
+    caller.close()
+
+
 def test_a_session_from_registration_to_a_completed_run(caller: Caller, worker: OldWorker) -> None:
     worker.begins(["Hello"], ["greet"])
     assert worker.task() is None
@@ -155,6 +162,129 @@ def test_activities_side_by_side_wake_the_run_one_by_one(caller: Caller, worker:
     assert worker.activity() is None
     types = [event["event_type"] for event in worker.task()["history"]]
     assert types == ["WorkflowStarted", *["ActivityScheduled"] * 2, *["ActivityCompleted"] * 2]
+
+
+def test_a_sleep_is_over_when_its_timer_fires(attended_worker: OldWorker) -> None:
+    worker, caller = attended_worker, attended_worker.caller
+    worker.begins(["Hello"], [])
+    workflow_id = caller.started()
+
+    worker.does(workflow_id, {"type": "ScheduleTimer", "seq": 1, "duration_secs": 0.2})
+
+    started, scheduled, fired = until(worker.task)["history"]
+    assert [one["event_type"] for one in (started, scheduled, fired)] == [
+        "WorkflowStarted", "TimerScheduled", "TimerFired",
+    ]  # fmt: skip
+    assert (scheduled["payload"]["timer_seq"], fired["payload"]["timer_seq"]) == (1, 1)
+    assert fired["timestamp"] >= scheduled["payload"]["fire_at"]
+    assert worker.turn(workflow_id, {"type": "CompleteWorkflow"}).status_code == 200
+    assert caller.record(workflow_id)["status"] == "COMPLETED"
+
+
+def test_a_wait_for_a_signal_may_run_out_and_the_signal_then_comes_too_late(attended_worker: OldWorker) -> None:
+    worker, caller = attended_worker, attended_worker.caller
+    worker.begins(["Hello"], [])
+    workflow_id = caller.started()
+    wait = [
+        {"type": "ScheduleTimer", "seq": 1, "duration_secs": 0.2},
+        {"type": "WaitForSignal", "name": "decide", "timer_seq": 1},
+    ]
+    worker.does(workflow_id, *wait)
+
+    task = until(worker.task)
+    caller.post(f"/workflows/{workflow_id}/signal/decide", {"payload": "yes"}).raise_for_status()
+    assert [event["event_type"] for event in task["history"]] == [
+        "WorkflowStarted", "TimerScheduled", "WorkflowAwaitingSignal", "TimerFired",
+    ]  # fmt: skip
+    assert worker.turn(workflow_id, {"type": "CompleteWorkflow", "result": "nobody decided"}).status_code == 200
+
+    assert caller.record(workflow_id)["result"] == '"nobody decided"'
+    assert caller.told(workflow_id)[4:] == ["SignalReceived", "SignalsUnhandled", "WorkflowCompleted"]
+
+
+def test_a_signal_in_time_ends_the_timer_of_its_wait(attended_worker: OldWorker) -> None:
+    worker, caller = attended_worker, attended_worker.caller
+    worker.begins(["Hello"], [])
+    workflow_id = caller.started()
+    worker.does(
+        workflow_id,
+        {"type": "ScheduleTimer", "seq": 1, "duration_secs": 3600},
+        {"type": "WaitForSignal", "name": "decide", "timer_seq": 1},
+    )
+
+    caller.post(f"/workflows/{workflow_id}/signal/decide", {"payload": "yes"}).raise_for_status()
+
+    signalled, cancelled = worker.task()["history"][3:]
+    assert signalled["payload"] == {"signal": "decide", "payload": "yes"}
+    assert (cancelled["event_type"], cancelled["payload"]) == ("TimerCancelled", {"timer_seq": 1})
+
+
+@pytest.mark.parametrize(
+    ("end", "event_type", "outcome"),
+    [
+        ({"type": "CompleteWorkflow", "result": 42}, "ChildWorkflowCompleted", {"result": 42}),
+        ({"type": "CompleteWorkflow"}, "ChildWorkflowCompleted", {"result": None}),
+        ({"type": "FailWorkflow", "error": "a.lua:1: boom"}, "ChildWorkflowFailed", {"error": "a.lua:1: boom"}),
+    ],
+)
+def test_a_child_is_started_once_and_its_outcome_wakes_its_parent(
+    end: dict[str, Any], event_type: str, outcome: dict[str, Any], caller: Caller, worker: OldWorker
+) -> None:
+    worker.begins(["Hello", "Child"], [])
+    workflow_id, child_id = caller.started(), caller.fresh("child")
+    child = {
+        "type": "StartChildWorkflow", "workflow_type": "Child", "workflow_id": child_id, "input": {"by": 6},
+        "task_queue": caller.queue,
+    }  # fmt: skip
+    worker.does(workflow_id, child)
+    caller.post(f"/workflows/{workflow_id}/signal/other", []).raise_for_status()  # it wakes the parent, which replays
+
+    tasks = [worker.task(), worker.task()]
+    by_id = {task["workflow_id"]: task for task in tasks}
+    assert (by_id[child_id]["workflow_type"], by_id[child_id]["input"]) == ("Child", {"by": 6})
+    assert worker.turn(workflow_id, child).status_code == 200
+    assert worker.turn(child_id, end).status_code == 200
+
+    history = worker.task()["history"]
+    assert [one["event_type"] for one in history] == [
+        "WorkflowStarted", "ChildWorkflowStarted", "SignalReceived", event_type,
+    ]  # fmt: skip
+    assert history[-1]["payload"].items() >= {"child_workflow_id": child_id, **outcome}.items()
+    assert worker.turn(workflow_id, {"type": "CompleteWorkflow"}).status_code == 200
+    (listed,) = caller.get(f"/workflows/{workflow_id}/children").json()
+    assert (listed["id"], listed["parent_id"]) == (child_id, workflow_id)
+
+
+def test_a_run_that_continues_as_new_closes_and_the_next_one_is_there_at_once(
+    caller: Caller, worker: OldWorker
+) -> None:
+    worker.begins(["Hello"], [])
+    first = caller.started(input={"n": 1})
+
+    for number in (1, 2):
+        before = first if number == 1 else f"{first}-continued-{number - 1}"
+        worker.does(before, {"type": "ContinueAsNew", "input": {"n": number + 1}})
+        assert caller.record(before)["status"] == "COMPLETED"
+        assert caller.told(before) == ["WorkflowStarted", "WorkflowContinuedAsNew"]
+
+    task = worker.task()
+    assert (task["workflow_id"], task["workflow_type"]) == (f"{first}-continued-2", "Hello")
+    assert task["input"] == {"n": 3}
+    assert [(one["event_type"], one["payload"]) for one in task["history"]] == [("WorkflowStarted", {"n": 3})]
+
+
+def test_a_parent_hears_of_the_last_run_of_its_child_s_chain(caller: Caller, worker: OldWorker) -> None:
+    worker.begins(["Hello", "Child"], [])
+    workflow_id, child_id = caller.started(), caller.fresh("child")
+    child = {"type": "StartChildWorkflow", "workflow_type": "Child", "workflow_id": child_id}
+    worker.does(workflow_id, {**child, "task_queue": caller.queue})
+
+    worker.does(child_id, {"type": "ContinueAsNew", "input": 2})
+    worker.does(f"{child_id}-continued-1", {"type": "CompleteWorkflow", "result": "of the second"})
+
+    told = worker.task()["history"][-1]
+    assert told["event_type"] == "ChildWorkflowCompleted"
+    assert told["payload"].items() >= {"child_workflow_id": child_id, "result": "of the second"}.items()
 
 
 def test_a_cancelled_run_hears_of_it_once_and_ends_by_its_own_word(caller: Caller, worker: OldWorker) -> None:
