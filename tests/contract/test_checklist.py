@@ -225,6 +225,38 @@ def test_6_a_run_ends_with_one_event_that_says_how(
     assert caller.record(task["workflow_id"])["status"] == status
 
 
+@pytest.mark.parametrize("limit", ["execution", "run"])
+def test_6_a_run_that_outlives_its_time_limit_is_ended_and_says_which(limit: str, attended: Service) -> None:
+    caller = Caller(attended)
+    limits = {"execution_timeout_secs": 3600, "run_timeout_secs": 3600, f"{limit}_timeout_secs": 0.1}
+
+    workflow_id = caller.started(**limits)
+
+    until(lambda: caller.record(workflow_id)["completed_at"])
+    _, end = caller.events(workflow_id)
+    assert (end["event_type"], json.loads(end["payload"])) == ("WorkflowTimedOut", {"timeout_type": limit})
+    assert caller.record(workflow_id)["status"] == "TIMED_OUT"
+    caller.close()
+
+
+def test_6_a_tree_shows_every_run_below_with_its_own_children(caller: Caller) -> None:
+    def starts_child(task: dict[str, Any], workflow_id: str) -> None:
+        child = {"type": "StartChildWorkflow", "workflow_type": "Child", "workflow_id": workflow_id}
+        assert caller.commands(task, child).status_code == 200
+
+    top, child, grandchild = (caller.id(name) for name in ("top", "child", "grandchild"))
+    starts_child(caller.leased(workflow_id=top), child)
+    starts_child(caller.polled(), grandchild)
+
+    tree = caller.get(f"/workflows/{top}/tree").json()
+
+    (below,) = tree["children"]
+    (lowest,) = below["children"]
+    assert (tree["id"], below["id"], lowest["id"]) == (top, child, grandchild)
+    assert (tree["parent_id"], below["parent_id"], lowest["parent_id"]) == (None, top, child)
+    assert (lowest["children"], tree["truncated"]) == ([], False)
+
+
 # ---------------------------------------------------------------------------------- 7: who gets what
 
 
