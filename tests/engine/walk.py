@@ -491,6 +491,11 @@ class Walk:
                     effect = ("ActivityFailed", loads(event["payload"])["activity_seq"])
                     if effect not in known.effects:
                         known.effects.append(effect)
+                elif event["event_type"] == "WorkflowCancelled" and known.end is None:  # no worker answered in time
+                    asked_at = self.engine.workflows.describe(known.ref)["cancel_requested_at"]
+                    assert known.doomed
+                    assert event["timestamp"] >= asked_at + 60.0
+                    self.ended(known, "WorkflowCancelled")
 
     def look(self) -> None:
         self.engine.workflows.list(ListFilter(status=self.chance.choice([None, "WAITING", "RUNNING"]), limit=5))
