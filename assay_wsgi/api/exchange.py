@@ -197,6 +197,7 @@ def _activity_failure(raw: Any) -> ActivityFailure:
         non_retryable=_member(raw, "non_retryable", checks.boolean, False),
         next_retry_delay=_member(raw, "next_retry_delay", checks.number, None),
         details=_member(raw, "details", checks.payload, None),
+        heartbeat_details=_member(raw, "heartbeat_details", checks.payload, None),
         trace=_member(raw, "trace", checks.report, None),
     )
 

@@ -169,6 +169,7 @@ class FailureBody(Body):
     non_retryable = Checked(checks.boolean, load_default=False)
     next_retry_delay = Checked(checks.number, load_default=None)
     details = Checked(checks.payload, load_default=None)
+    heartbeat_details = Checked(checks.payload, load_default=None)
     trace = _Report(load_default=None)
     task_token = _Token(load_default=None)
 

@@ -308,6 +308,8 @@ def _attempt_failed(
         told["trace"] = failure.trace[-texts.AT_MOST :]
     last_failure = dumps({**told, "attempt": activity.attempt})
     again_at = pen.clock + (backoff(activity) if failure.next_retry_delay is None else failure.next_retry_delay)
+    if failure.heartbeat_details is not None:
+        activity = activity._replace(heartbeat_details=failure.heartbeat_details)
     if _may_retry(activity, failure, again_at):
         waiting = activity._replace(
             status=ActivityStatus.PENDING.value, attempt=activity.attempt + 1, visible_at=again_at,

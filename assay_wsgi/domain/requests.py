@@ -87,6 +87,7 @@ class ActivityFailure:
     non_retryable: bool = False
     next_retry_delay: float | None = None  # seconds, in place of the policy's
     details: str | None = None  # JSON text
+    heartbeat_details: str | None = None  # JSON text; for the next attempt, where no heartbeat has told it
     trace: str | None = None
 
 

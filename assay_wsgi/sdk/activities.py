@@ -119,7 +119,10 @@ class Attempt:
             args, kwargs = definition.binding.unpack(self.task.get("input"))
             return self._report({"result": definition.fn(*args, **kwargs)})
         except BaseException as error:  # noqa: BLE001 -- whatever activity code raises is its outcome
-            return self._report({"failure": self._failure(error, definition)})
+            failure = self._failure(error, definition)
+            if self.dirty:  # the next attempt is to know it, though no heartbeat has told it
+                failure["heartbeat_details"] = self.details
+            return self._report({"failure": failure})
         finally:
             _current.attempt = None
 

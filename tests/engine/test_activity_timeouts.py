@@ -335,3 +335,11 @@ def test_no_attempt_is_handed_out_before_its_time_whatever_the_policy(
         clock.now = visible_at
     engine.workflows.terminate(run)
     clock.advance(1.0)
+
+
+def test_a_failure_may_carry_what_no_heartbeat_has_told(engine: Engine, clock: Clock) -> None:
+    _, worker, work = given_an_activity_at_work(engine, initial_interval_secs=0.0)
+    worker.beats(work, '{"page":1}')
+    assert worker.fails(work, heartbeat_details='{"page":2}') == {"ok": True}
+
+    assert worker.takes_work()["heartbeat_details"] == {"page": 2}
