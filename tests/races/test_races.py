@@ -16,11 +16,16 @@ two starts of one id by a signal each        unique index (open id)       either
 two reports without a token                  run lock                     BEGIN IMMEDIATE
 an activity from outside during a turn       run lock                     BEGIN IMMEDIATE
 two pollers of the old way                   claim lock                   BEGIN IMMEDIATE
+two who fire a timer                         run lock                     BEGIN IMMEDIATE
+a signal against the end of its wait         run lock                     BEGIN IMMEDIATE
+a child's end against its parent's           run lock                     BEGIN IMMEDIATE
+a child's end while its parent continues     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
 
 Each race is first lost without its guard: one process is held after it has looked, until the other is
 through. Then it is held with all guards there (the other waits, or is through without harm), and then run
 many times with nobody held. The unique index on event numbers is a second line behind the run lock: it turns
-what would be lost into an internal error. The race of signal and close takes it away as well, to show the loss.
+what would be lost into an internal error. The races of signal and close, and of time and family, take it away
+as well, to show the loss.
 """
 
 from __future__ import annotations
@@ -36,6 +41,10 @@ import pytest
 from .contest import Contest
 from .contest import Duel
 from .contest import act
+from .families import a_childs_end_and_a_parent_that_continues
+from .families import a_childs_end_and_its_parents
+from .families import a_signal_and_the_end_of_its_wait
+from .families import two_who_fire_a_timer
 from .ground import code
 from .ground import events
 from .ground import given_taken_runs
@@ -84,6 +93,7 @@ class Race:
 
 
 LOCKS = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("run lock",)}
+UNNUMBERED = {kind: (*locks, "unique index (event numbers)") for kind, locks in LOCKS.items()}
 RACES = (
     Race(
         "signals and completions", a_signal_and_a_completion, LOCKS, "not both were taken", 1, signals_and_completions,
@@ -146,6 +156,13 @@ RACES = (
     Race(
         "two polls", two_polls_held, {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("claim lock",)},
         "handed out 2 times", 1, polls_one_by_one, (2, 15),
+    ),
+    Race("two who fire a timer", two_who_fire_a_timer, UNNUMBERED, "fired 2 times"),
+    Race("a signal and the end of its wait", a_signal_and_the_end_of_its_wait, UNNUMBERED, "the wait ended 2 times"),
+    Race("a child's end and its parent's", a_childs_end_and_its_parents, UNNUMBERED, "its end was undone"),
+    Race(
+        "a child's end and a parent that continues", a_childs_end_and_a_parent_that_continues,
+        {kind: (*taken, "unique index (open id)") for kind, taken in UNNUMBERED.items()}, "its end was undone",
     ),
 )  # fmt: skip
 
