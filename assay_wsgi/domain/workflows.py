@@ -70,10 +70,13 @@ def begin(
                 run_id=newest.run_id, run_status=newest.status,
             )  # fmt: skip
         began_at = max(began_at, newest.created_at + 1e-6, newest.updated_at)  # it is the newest by its time, too
-    run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, began_at)._replace(**links)
+    run = _new_run(request, workflow_id, run_key, 0 if newest is None else newest.feed_mark, began_at)
+    if links:
+        run = run._replace(**links)
     pen = RunPen(change, run, None, began_at, fresh=True)
     pen.waking_event("WorkflowStarted", request.input)
-    pen.ready_at(now)  # a run that is a microsecond younger than its time need not be waited for
+    if began_at > now:  # a run that is a microsecond younger than its time need not be waited for
+        pen.ready_at(now)
     pen.notice("workflow_started", workflow_type=run.workflow_type)
     change.new_namespaces.append(run.namespace)
     return pen
