@@ -85,6 +85,61 @@ def a_childs_end_and_a_parent_that_continues(contest: Contest) -> list[str]:
     return [f"told to a run that has ended: {told}"] if unread else []
 
 
+# Whoever is held may have to begin again, knowing more, and then come second.
+_ONE_OF_TWO = [["ok", "workflow_already_started"], ["workflow_already_started", "ok"]]
+
+
+def two_who_continue_a_run(contest: Contest) -> list[str]:
+    with contest.engine() as engine:
+        given_runs(engine, ["newest", "one"])
+        run_id = engine.workflows.describe(RunRef(workflow_id="one", namespace="main"))["run_id"]
+    with contest.rivals() as (one, two):
+        newest = Duel(one, two, *[act("proceed", workflow_id="newest")] * 2)
+        same = Duel(one, two, *[act("proceed", workflow_id="one", run_id=run_id)] * 2)
+    return [
+        # Who names the id only continues the successor; who names the run finds its id taken by that.
+        *_one_line(contest, "newest", [code(newest.first), code(newest.second)], [["ok", "ok"]]),
+        *_one_line(contest, "one", [code(same.first), code(same.second)], _ONE_OF_TWO),
+    ]
+
+
+def continuations_of_one_run(contest: Contest, times: int) -> list[str]:
+    with contest.engine() as engine:
+        given_runs(engine, [f"w-{time}" for time in range(times)])
+        refs = {name: RunRef(workflow_id=name, namespace="main") for name in (f"w-{time}" for time in range(times))}
+        run_ids = {name: engine.workflows.describe(ref)["run_id"] for name, ref in refs.items()}
+    acts = [[act("proceed", workflow_id=name, run_id=run_id) for name, run_id in run_ids.items()]]
+    with contest.rivals() as (one, two):
+        ones, twos = contest.storm(one, two, (acts, acts), in_step=True)
+    faults = []
+    for name, said, answered in zip(run_ids, ones, twos, strict=True):
+        faults += _one_line(contest, name, [code(said), code(answered)], _ONE_OF_TWO)
+    return faults
+
+
+def _one_line(contest: Contest, name: str, told: list[str], wanted: list[list[str]]) -> list[str]:
+    """Give what is wrong with a chain: it is one line, of as many more runs as were acknowledged, the last open."""
+    with contest.engine() as engine:
+        chain = rows(
+            engine,
+            "SELECT run_id, continued_from, continued_to, status FROM workflows WHERE workflow_id = ? ORDER BY run_key",
+            name,
+        )
+    runs = [run_id for run_id, *_ in chain]
+    line = [
+        (run_id, before, after)
+        for run_id, before, after in zip(runs, [None, *runs[:-1]], [*runs[1:], None], strict=True)
+    ]
+    faults = []
+    if [tuple(row[:3]) for row in chain] != line:
+        faults.append(f"{name}: the chain forks: {chain}")
+    if told not in wanted or len(chain) != 1 + told.count("ok"):
+        faults.append(f"{name}: {told}, and {len(chain)} runs")
+    if [row[3] for row in chain] != [*["COMPLETED"] * (len(chain) - 1), "PENDING"]:
+        faults.append(f"{name}: open or closed where it must not be: {chain}")
+    return faults
+
+
 def _given_a_family(contest: Contest) -> tuple[str, str]:
     """Have a parent and its child, both taken. Gives the child's token and the parent's."""
     with contest.engine() as engine:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from assay_wsgi.domain.commands import CompleteWorkflow
+from assay_wsgi.domain.commands import ContinueAsNew
 from assay_wsgi.domain.commands import ScheduleActivity
 from assay_wsgi.domain.errors import AssayError
 from assay_wsgi.domain.requests import ActivityReport
@@ -227,6 +228,11 @@ class Racer:
     def terminate(self, workflow_id: str) -> Any:
         """End a run."""
         return self.engine.workflows.terminate(_ref(workflow_id))
+
+    def proceed(self, workflow_id: str, run_id: str | None = None) -> Any:
+        """Continue a run as new from outside: the newest of its id, or one run."""
+        ref = RunRef(workflow_id=workflow_id, namespace="main", run_id=run_id)
+        return self.engine.workflows.continue_as_new(ref, ContinueAsNew(workflow_id=workflow_id))
 
     def turn(self, token: str, commands: tuple[Any, ...]) -> Any:
         """Hand in a turn."""

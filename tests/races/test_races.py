@@ -20,6 +20,7 @@ two who fire a timer                         run lock                     BEGIN 
 a signal against the end of its wait         run lock                     BEGIN IMMEDIATE
 a child's end against its parent's           run lock                     BEGIN IMMEDIATE
 a child's end while its parent continues     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
+two who continue one run                     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
 
 Each race is first lost without its guard: one process is held after it has looked, until the other is
 through. Then it is held with all guards there (the other waits, or is through without harm), and then run
@@ -44,6 +45,8 @@ from .contest import act
 from .families import a_childs_end_and_a_parent_that_continues
 from .families import a_childs_end_and_its_parents
 from .families import a_signal_and_the_end_of_its_wait
+from .families import continuations_of_one_run
+from .families import two_who_continue_a_run
 from .families import two_who_fire_a_timer
 from .ground import code
 from .ground import events
@@ -163,6 +166,11 @@ RACES = (
     Race(
         "a child's end and a parent that continues", a_childs_end_and_a_parent_that_continues,
         {kind: (*taken, "unique index (open id)") for kind, taken in UNNUMBERED.items()}, "its end was undone",
+    ),
+    Race(
+        "two who continue a run", two_who_continue_a_run,
+        {kind: (*taken, "unique index (open id)") for kind, taken in UNNUMBERED.items()}, "the chain forks",
+        1, continuations_of_one_run, (20, 200),
     ),
 )  # fmt: skip
 
