@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -26,6 +28,7 @@ from tests.processes import until
 
 app = Assay(queue="sdk-at-work")
 cleaned: list[str] = []  # by activities of this process
+let_go: defaultdict[str, threading.Event] = defaultdict(threading.Event)  # by workflow id
 
 
 @app.activity
@@ -47,6 +50,11 @@ def clean_up(name: str) -> None:
     cleaned.append(name)
 
 
+@app.activity
+def dawdle() -> None:
+    let_go[activity_info().workflow_id].wait(PATIENCE_SECS)
+
+
 @app.workflow
 def Sleeper(ctx: Context) -> str:
     before = ctx.now()
@@ -60,6 +68,11 @@ def Decision(ctx: Context, timeout: float) -> Any:
 
 
 @app.workflow
+def TwoDecisions(ctx: Context, timeout: float) -> Any:
+    return [ctx.wait_for_signal("decide", timeout=timeout), ctx.wait_for_signal("decide")]
+
+
+@app.workflow
 def FanOut(ctx: Context, count: int) -> Any:
     return list(ctx.gather(*[ctx.start_activity(double, n) for n in range(count)]))
 
@@ -70,6 +83,14 @@ def Race(ctx: Context) -> Any:
     first = ctx.wait_any(work, alarm)
     alarm.cancel()
     return [first is work, work.result()]
+
+
+@app.workflow
+def Impatient(ctx: Context) -> Any:
+    work, alarm = ctx.start_activity(dawdle), ctx.start_timer(0.05)
+    first = ctx.wait_any(work, alarm)
+    work.cancel()
+    return [first is alarm, work.done]
 
 
 @app.workflow
@@ -163,10 +184,15 @@ def ran(work: Assay, workflow: Any, *args: Any, **options: Any) -> Any:
 
 def timers(service: Service, work: Assay, workflow_id: str) -> list[str]:
     """The types of a run's events about timers."""
+    return history(service, work, workflow_id, "Timer")
+
+
+def history(service: Service, work: Assay, workflow_id: str, about: str) -> list[str]:
+    """The types of a run's events whose names begin so."""
     answer = requests.get(
         f"{service.root}/api/v1/workflows/{workflow_id}/events?namespace={work.namespace}", timeout=PATIENCE_SECS
     )
-    return [event["event_type"] for event in answer.json() if event["event_type"].startswith("Timer")]
+    return [event["event_type"] for event in answer.json() if event["event_type"].startswith(about)]
 
 
 def test_code_sleeps_and_time_has_passed(work: Assay) -> None:
@@ -182,6 +208,40 @@ def test_a_wait_ends_by_its_signal_or_by_its_time_and_leaves_no_timer(attended: 
 
     assert timers(attended, work, "late") == ["TimerScheduled", "TimerFired"]
     assert timers(attended, work, "early") in ([], ["TimerScheduled", "TimerCancelled"])
+
+
+def test_the_signal_that_meets_a_parked_wait_ends_its_timer_while_the_run_goes_on(
+    attended: Service, work: Assay
+) -> None:
+    handle = work.client.start(TwoDecisions, 3600.0, id="parked")
+    until(lambda: handle.describe()["waiting_for"])
+    handle.signal("decide", "yes")
+
+    until(lambda: len(timers(attended, work, "parked")) > 1)
+
+    assert timers(attended, work, "parked") == ["TimerScheduled", "TimerCancelled"]
+    assert handle.describe()["status"] == "RUNNING"
+    handle.signal("decide", "again")
+    assert handle.result(timeout=PATIENCE_SECS) == ["yes", "again"]
+
+
+def test_a_signal_that_came_too_late_is_there_for_the_next_wait(attended: Service, work: Assay) -> None:
+    handle = work.client.start(TwoDecisions, 0.05, id="late")
+    until(lambda: timers(attended, work, "late") == ["TimerScheduled", "TimerFired"])
+    handle.signal("decide", "late")
+
+    assert handle.result(timeout=PATIENCE_SECS) == [None, "late"]
+
+
+def test_an_activity_that_loses_to_a_timer_is_given_up_while_it_is_still_at_work(
+    attended: Service, work: Assay
+) -> None:
+    name = f"impatient-{work.namespace}"
+
+    assert ran(work, Impatient, id=name) == [True, True]
+
+    assert history(attended, work, name, "Activity") == ["ActivityScheduled", "ActivityCancelled"]
+    let_go[name].set()
 
 
 def test_activities_at_once_come_back_in_their_order(work: Assay) -> None:
