@@ -1,7 +1,7 @@
 """Every setting, declared once: name, type, default, unit and a line of doc; read once into a frozen value.
 
 This is the only module that reads the environment (the SDK, which stands alone, reads its own names).
-`python -m assay_wsgi.settings` prints docs/settings.md.
+`python -m assay_wsgi.settings` prints docs/reference/settings.md.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ from urllib.parse import urlunsplit
 LOOPBACK_HOSTS = ("localhost", "::1")
 
 # Names that others own: the SDK, the tests, and the archive and dashboard, which read theirs later.
-_FOREIGN_NAMES = {"ASSAY_ENGINE_URL", "ASSAY_API_KEY", "ASSAY_API_KEY_FILE", "ASSAY_NAMESPACE", "ASSAY_QUEUE"}
-_FOREIGN_PREFIXES = ("ASSAY_TEST_", "ASSAY_ARCHIVE_S3_", "ASSAY_WHITELABEL_")
+# Read by the SDK and the command line, which share the environment with the service.
+FOREIGN_NAMES = {
+    "ASSAY_ENGINE_URL", "ASSAY_API_KEY", "ASSAY_API_KEY_FILE", "ASSAY_NAMESPACE", "ASSAY_QUEUE", "ASSAY_OUTPUT",
+    "ASSAY_CONFIG_FILE",
+}  # fmt: skip
+FOREIGN_PREFIXES = ("ASSAY_TEST_", "ASSAY_ARCHIVE_S3_", "ASSAY_WHITELABEL_")
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -373,17 +377,17 @@ def _unknown_names(environ: Mapping[str, str]) -> list[str]:
     known = {declared.env for _, _, declared, _ in declarations()}
     problems = []
     for name in sorted(environ):
-        if not name.startswith("ASSAY_") or name in known or name in _FOREIGN_NAMES:
+        if not name.startswith("ASSAY_") or name in known or name in FOREIGN_NAMES:
             continue
-        if name.startswith(_FOREIGN_PREFIXES):
+        if name.startswith(FOREIGN_PREFIXES):
             continue
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists them all"
+        hint = f"did you mean {near[0]}?" if near else "docs/reference/settings.md lists them all"
         problems.append(f"{name}: no such setting; {hint}")
     return problems
 
 
-# ------------------------------------------------------------------------------------------- docs/settings.md
+# ------------------------------------------------------------------------------------------- docs/reference/settings.md
 
 _HEAD = """\
 # Settings
@@ -404,7 +408,7 @@ _TITLES: dict[type[Any], str] = {
 
 
 def rendered() -> str:
-    """The text of docs/settings.md."""
+    """The text of docs/reference/settings.md."""
     lines = [_HEAD]
     shown: type[Any] | None = None
     for group, _, declared, default in declarations():
