@@ -21,8 +21,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,8 +86,9 @@ def documents() -> list[Document]:
 class Stage:
     """A directory like a fresh clone, with a port of its own, in which a document is played."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, scripts: Path) -> None:
         self.directory = directory
+        self._scripts = scripts
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         for path in ROOT.iterdir():
@@ -127,12 +130,13 @@ class Stage:
 
     def close(self) -> None:
         for process in reversed(self._background):
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # the document may have ended it
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=60)
 
     def _start(self, block: Block) -> None:
         process = subprocess.Popen(
-            ["bash", "-ec", self._text(block)], cwd=self.directory, env=self._environ(), start_new_session=True
+            self._command_of(block), cwd=self.directory, env=self._environ(), start_new_session=True
         )
         self._background.append(process)
         until(lambda: self._answers() or process.poll() is not None)
@@ -145,26 +149,37 @@ class Stage:
             return False
 
     def _run(self, block: Block, code: int) -> str:
-        shell = ["bash", "-ec"] if block.language == "bash" else [sys.executable, "-c"]
         done = subprocess.run(
-            [*shell, self._text(block)], cwd=self.directory, env=self._environ(), capture_output=True, text=True
+            self._command_of(block), cwd=self.directory, env=self._environ(), capture_output=True, text=True
         )
         assert done.returncode == code, f"{block.text}\nended with {done.returncode}\n{done.stdout}{done.stderr}"
         self._said = done.stdout + done.stderr
         return self._said
 
+    def _command_of(self, block: Block) -> list[str]:
+        """Put the block into a file outside the stage: its words must not stand in a command line that it may kill."""
+        script = self._scripts / str(len(list(self._scripts.iterdir())))
+        script.write_text(self._text(block), encoding="utf-8")
+        return ["bash", "-e", str(script)] if block.language == "bash" else [sys.executable, str(script)]
+
     def _text(self, block: Block) -> str:
         return block.text.replace("127.0.0.1:8080", self.address)
 
     def _environ(self) -> dict[str, str]:
-        return {**os.environ, "ASSAY_BIND": self.address, "ASSAY_ENGINE_URL": f"http://{self.address}"}
+        return {
+            **os.environ,
+            "ASSAY_BIND": self.address,
+            "ASSAY_ENGINE_URL": f"http://{self.address}",
+            "PYTHONPATH": str(self.directory),  # as if its Python blocks were typed in there
+        }
 
 
 @contextmanager
 def stage(directory: Path) -> Iterator[Stage]:
     """Set a stage, and clear it in the end."""
-    set_up = Stage(directory)
-    try:
-        yield set_up
-    finally:
-        set_up.close()
+    with tempfile.TemporaryDirectory() as scripts:
+        set_up = Stage(directory, Path(scripts))
+        try:
+            yield set_up
+        finally:
+            set_up.close()
