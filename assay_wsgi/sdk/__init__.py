@@ -25,6 +25,7 @@ from .errors import ActivityError
 from .errors import ApiError
 from .errors import ApplicationError
 from .errors import ChildWorkflowError
+from .errors import CompensationError
 from .errors import Conflict
 from .errors import ContinueAsNew
 from .errors import Invalid
@@ -44,6 +45,9 @@ from .errors import WorkflowTimedOut
 from .handles import ChildHandle
 from .handles import Handle
 from .info import RunInfo
+from .saga import Saga
+from .steps import StepAction
+from .steps import Steps
 from .worker import Worker
 
 __all__ = [
@@ -60,6 +64,7 @@ __all__ = [
     "ChildOptions",
     "ChildWorkflowError",
     "Client",
+    "CompensationError",
     "Conflict",
     "Context",
     "ContinueAsNew",
@@ -69,7 +74,10 @@ __all__ = [
     "NotFound",
     "Retry",
     "RunInfo",
+    "Saga",
+    "StepAction",
     "StepError",
+    "Steps",
     "Suspend",
     "TimerCancelledError",
     "Unauthorized",

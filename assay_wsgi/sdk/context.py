@@ -48,6 +48,10 @@ from .info import RunInfo
 from .jsontext import copied
 from .jsontext import plain
 from .runlog import RunLog
+from .saga import Saga
+from .saga import saga
+from .steps import QUERY
+from .steps import Steps
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -62,7 +66,17 @@ R3 = TypeVar("R3")
 class Context:
     """The run, as its workflow function sees it."""
 
-    __slots__ = ("_activities", "_chance", "_children", "_course", "_definition", "_log", "_workflows", "queries")
+    __slots__ = (
+        "_activities",
+        "_chance",
+        "_children",
+        "_course",
+        "_definition",
+        "_log",
+        "_workflows",
+        "queries",
+        "shown_steps",
+    )
 
     def __init__(
         self,
@@ -72,6 +86,7 @@ class Context:
         workflows: Mapping[str, WorkflowDefinition[Any]],
     ) -> None:
         self.queries: dict[str, Callable[[], Any]] = {}
+        self.shown_steps: Steps | None = None
         self._course = course
         self._definition = definition
         self._activities = activities
@@ -198,17 +213,16 @@ class Context:
     def wait_for_signal(self, name: str, into: Any = None, timeout: Duration | None = None) -> Any:
         """Return the payload of the next signal `name`, in order of arrival, as an `into` if given.
 
-        None when the time-out came first: the signal is then there for the next wait.
+        None when the time-out came first: the signal is then there for the next wait. In a step with buttons of
+        which one is called `name`, they answer too: see Steps.step.
         """
-        course = self._course
-        arrived = course.history.signals.get(name, ())
-        taken = course.taken.get(name, 0)
-        event, payload = arrived[taken] if taken < len(arrived) else (None, None)
-        if not waits.until(course, f"signal '{name}'", event, timeout, {"type": "WaitForSignal", "name": name}):
+        buttons, arrival = self.shown_steps.wait_for_signal(name, timeout) if self.shown_steps else (False, None)
+        if not buttons:
+            arrival = waits.first_signal(self._course, f"signal '{name}'", [(name, None)], timeout)
+        if arrival is None:
             return None
-        course.taken[name] = taken + 1
         decode = decoder(into)
-        return decode(copied(payload)) if decode else copied(payload)
+        return decode(arrival.payload) if decode else arrival.payload
 
     # ------------------------------------------------------------------------------------- children
 
@@ -287,6 +301,15 @@ class Context:
         """Show `fn()` as `name` in the run's state, as it is whenever the code waits or ends."""
         self.queries[name] = fn
 
+    def steps(self, *names: str) -> Steps:
+        """Show the run as these steps, one after the other: the query `pipeline_state` of the dashboard."""
+        if self.shown_steps is not None:
+            raise RuntimeError("ctx.steps() was called before: a run has one list of steps")
+        course = self._course
+        self.shown_steps = Steps(course, lambda: course.history.times[course.reached - 1], names)
+        self.register_query(QUERY, self.shown_steps.state)
+        return self.shown_steps
+
     # ------------------------------------------------------------------------------------- ends
 
     def continue_as_new(
@@ -313,7 +336,7 @@ class Context:
             "type": "ContinueAsNew",
             "input": plain(known.binding.pack(args, kwargs) if known else unbound_input(args, kwargs)),
             "workflow_id": id or self.workflow_id,
-            "unread_signals": course.unread_signals(),
+            "unread_signals": course.inbox.unread_seqs(),
         }
         if workflow is not None:
             command["workflow_type"] = known.name if known else following
@@ -329,6 +352,16 @@ class Context:
     def shield(self) -> AbstractContextManager[None]:
         """Allow new steps in a `with` block, to clean up after a cancellation."""
         return self._course.shield()
+
+    def saga(self) -> AbstractContextManager[Saga]:
+        """Undo what was done, the last thing first, when the block is left by what ends the run.
+
+        That is an error that fails the run (StepError, ApplicationError), or its cancellation. `saga.defer(activity,
+        *args)` says how to undo a thing. The activities run one after the other, cancelled or not; then the error
+        goes on. One that fails does not keep the others from running, and CompensationError is raised in place of
+        the error. A bug, any other error, undoes nothing: the turn fails, and goes on here when the code is mended.
+        """
+        return saga(self._course, self._bound)
 
     # ------------------------------------------------------------------------------------- who
 
@@ -375,24 +408,40 @@ class Context:
         return self._chance
 
     def _start_activity(self, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActivityHandle[Any]:
+        name, known = self._named(activity)
+        return self._start_packed(name, known, lambda: _packed(known, args, kwargs))
+
+    def _bound(self, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], ActivityHandle[Any]]:
+        """Pack a call now, to start it later."""
+        name, known = self._named(activity)
+        packed = _packed(known, args, kwargs)
+        return lambda: self._start_packed(name, known, lambda: packed)
+
+    def _named(self, activity: Any) -> tuple[str, ActivityDefinition[..., Any] | None]:
+        if isinstance(activity, str):
+            known = self._activities.get(activity)
+            return (known.name if known else activity), known
+        if isinstance(activity, ActivityDefinition):
+            return activity.name, activity
+        if isinstance(activity, WorkflowDefinition):
+            raise TypeError(f"{activity.name} is a workflow: start it with ctx.start_child or ctx.execute_child")
+        raise TypeError(f"{activity!r:.100} is not an activity: decorate the function with @app.activity")
+
+    def _start_packed(
+        self, name: str, known: ActivityDefinition[..., Any] | None, pack: Callable[[], Any]
+    ) -> ActivityHandle[Any]:
         course = self._course
-        known = self._activities.get(activity) if isinstance(activity, str) else activity
-        name: str = known.name if known else activity
         number, held = course.take("activity", name)
         handle: ActivityHandle[Any] = ActivityHandle(course, number, name, known.decode_result if known else None)
         if not held:
             course.begin(handle.what)
-            course.send(self._schedule(number, activity, known, args, kwargs))
+            command = known.command.copy() if known else schedule_command(name, Retry(), TIMEOUT, None)
+            command["input"] = pack()
+            command["task_queue"] = (known.queue if known else None) or self.info.task_queue
+            command["seq"] = number
+            course.send(command)
         return handle
 
-    def _schedule(self, number: int, activity: Any, known: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-        if known is not None:
-            command: dict[str, Any] = known.command.copy()
-            command["input"] = plain(known.binding.pack(args, kwargs))
-            command["task_queue"] = known.queue or self.info.task_queue
-        else:
-            command = schedule_command(activity, Retry(), TIMEOUT, None)
-            command["input"] = plain(unbound_input(args, kwargs))
-            command["task_queue"] = self.info.task_queue
-        command["seq"] = number
-        return command
+
+def _packed(known: ActivityDefinition[..., Any] | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return plain(known.binding.pack(args, kwargs) if known else unbound_input(args, kwargs))

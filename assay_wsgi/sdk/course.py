@@ -10,8 +10,10 @@ a later replay over a longer history must take the same way. So everything is de
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 from typing import NoReturn
 
@@ -22,6 +24,7 @@ from .errors import WorkflowCancelled
 from .history import CancelRequest
 from .history import History
 from .history import Recorded
+from .inbox import Inbox
 from .info import RunInfo
 
 
@@ -32,16 +35,18 @@ class Course:
         "_cancelled",
         "_shields",
         "_suggested",
+        "_thread",
+        "barred",
         "broken",
         "commands",
         "history",
+        "inbox",
         "info",
         "leaving",
         "live",
         "number",
         "reached",
         "suspended",
-        "taken",
     )
 
     def __init__(self, info: RunInfo, history: History) -> None:
@@ -50,13 +55,15 @@ class Course:
         self.commands: list[dict[str, Any]] = []
         self.number = 0  # of the last step
         self.reached = 1  # the latest event that the code has waited for
-        self.taken: dict[str, int] = {}  # signals taken, by name
+        self.inbox = Inbox(history)
         self.live = history.seen == 0
         self.suspended: str | None = None  # what the code waits for
         self.leaving: ContinueAsNew | None = None  # what the code was left by, if not by waiting
         self.broken: NondeterminismError | None = None
+        self.barred: str | None = None  # why the code may take no steps now
         self._cancelled = history.cancelled
         self._shields = 0
+        self._thread = get_ident()
         self._suggested = info.continue_as_new_suggested
         self.info.continue_as_new_suggested = self.live and self._suggested
 
@@ -85,8 +92,8 @@ class Course:
         """Ask for something at the end of this turn."""
         self.commands.append(command)
 
-    def wait(self, what: str, event: int | None, command: dict[str, Any] | None = None) -> None:
-        """Go on if `event` ends the wait and has come; else leave the code, with a last command.
+    def wait(self, what: str, event: int | None, commands: Iterable[dict[str, Any]] = ()) -> None:
+        """Go on if `event` ends the wait and has come; else leave the code, with last commands.
 
         Raises WorkflowCancelled when a cancel request came before that event.
         """
@@ -99,8 +106,7 @@ class Course:
             raise self._cancel()
         if event is None:
             self._check_left_over(f"waits for {what}")
-            if command is not None:
-                self.commands.append(command)
+            self.commands.extend(commands)
             self.suspended = what
             raise Suspend(what)
         self._reach(event)
@@ -120,16 +126,23 @@ class Course:
             raise self.leaving
         if self.broken is not None:
             raise self.broken
+        if self.barred is not None:
+            raise RuntimeError(self.barred)
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                "only the thread that runs the workflow function may use its context, and only during the turn: "
+                "to do things at the same time, start activities and wait for their handles"
+            )
+
+    def bar(self, why: str) -> None:
+        """Let the code take no more steps, and the turn fail unless it fails by itself."""
+        if self.barred is None:
+            self.barred = why
 
     def check_end(self, what: str) -> None:
         """Refuse an end of the code that history goes beyond."""
         if self.history.last_command > self.number:
             raise self._left_over(self._next_recorded(), what)
-
-    def unread_signals(self) -> list[int]:
-        """Return the seqs of the signals that the code has not taken."""
-        signals, taken = self.history.signals, self.taken
-        return sorted(seq for name, arrived in signals.items() for seq, _ in arrived[taken.get(name, 0) :])
 
     # ------------------------------------------------------------------------------------- ends
 

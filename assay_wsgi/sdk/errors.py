@@ -94,6 +94,15 @@ class ChildWorkflowError(StepError):
         self.type = type  # of workflow, None where history does not tell
 
 
+class CompensationError(StepError):
+    """A saga could not undo all that it had to. `error` is why it had to, `failures` what went wrong then."""
+
+    def __init__(self, error: BaseException, failures: list[StepError]) -> None:
+        super().__init__(f"{error}; then the compensation failed: {'; '.join(map(str, failures))}")
+        self.error = error
+        self.failures = failures
+
+
 class Suspend(BaseException):
     """Leave the workflow function because what it waits for has not happened yet. Never catch it."""
 

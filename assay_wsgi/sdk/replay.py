@@ -70,10 +70,14 @@ def replay(
         return failed_turn("exception", f"{type(error).__name__}: {error}", error)
     if course.broken is not None:
         return failed_turn("nondeterminism", str(course.broken))
+    if course.barred is not None:
+        return failed_turn("exception", course.barred)
     if closing is not None:
         if _left(course) and closing["type"] != "ContinueAsNew":
             return _swallowed(course, "went on as if it had not happened")
         course.send(closing)
+        if ctx.shown_steps is not None:
+            ctx.shown_steps.end(closing["type"])
     commands = list(course.commands)  # a query that takes steps adds nothing
     state = shown
     if ctx.queries:

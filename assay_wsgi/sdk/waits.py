@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
+from typing import Callable
+from typing import NamedTuple
 from typing import TypeVar
 
 from .course import Course
@@ -14,6 +16,7 @@ from .errors import StepError
 from .errors import WorkflowCancelled
 from .handles import Handle
 from .handles import TimerHandle
+from .jsontext import copied
 
 R = TypeVar("R")
 
@@ -41,15 +44,16 @@ def until(
     what: str,
     event: int | None,
     timeout: Duration | None = None,
-    command: dict[str, Any] | None = None,
+    commands: Sequence[dict[str, Any]] = (),
+    names_timer: bool = False,
 ) -> bool:
     """Wait for an event, at most until a time-out; say whether it came in time.
 
-    `command` is sent with the wait, and names its timer. The timer's number is taken in any case, so that
-    numbers do not depend on whether the event was there at once; the timer is set only if it was not.
+    `commands` are sent with the wait; the first of them may name its timer. The timer's number is taken in any
+    case, so that numbers do not depend on whether the event was there at once; the timer is set only if it was not.
     """
     if timeout is None:
-        course.wait(what, event, command)
+        course.wait(what, event, commands)
         return True
     timer, setting = take_timer(course, timeout)
     fired = timer.fired
@@ -57,17 +61,52 @@ def until(
         if setting is not None:
             course.begin(timer.what)
             course.send(setting)
-        if command is not None:
-            command = {**command, "timer_seq": timer.number}
+        if names_timer:
+            commands = [{**commands[0], "timer_seq": timer.number}, *commands[1:]]
     in_time = fired is None or (event is not None and event < fired)
     try:
-        course.wait(what, event if in_time else fired, command)
+        course.wait(what, event if in_time else fired, commands)
     except WorkflowCancelled:
         timer.drop()
         raise
     if in_time:
         timer.drop()
     return in_time
+
+
+class Arrival(NamedTuple):
+    """A signal that was waited for."""
+
+    name: str
+    payload: Any
+
+
+def first_signal(
+    course: Course,
+    what: str,
+    wanted: Sequence[tuple[str, Callable[[Any], bool] | None]],
+    timeout: Duration | None,
+) -> Arrival | None:
+    """Wait for the first signal of one of these names that its test lets pass, and take it; None = the time-out.
+
+    A signal that ends the wait ends its timer too, if it is of the first name and that has no test: the service
+    does so while the run goes on. In other cases the code does when it goes on.
+    """
+    first: tuple[int, str, Any] | None = None
+    for name, test in wanted:
+        for seq, payload in course.inbox.unread(name):
+            if test is None or test(payload):
+                if first is None or seq < first[0]:
+                    first = seq, name, payload
+                break
+    commands = [{"type": "WaitForSignal", "name": name} for name, _ in wanted]
+    names_timer = wanted[0][1] is None
+    if not until(course, what, None if first is None else first[0], timeout, commands, names_timer):
+        return None
+    assert first is not None
+    seq, name, payload = first
+    course.inbox.take(name, seq)
+    return Arrival(name, copied(payload))
 
 
 def wait_any(course: Course, handles: Sequence[Handle[R]], timeout: Duration | None = None) -> Handle[R] | None:

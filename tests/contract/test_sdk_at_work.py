@@ -160,11 +160,11 @@ def Chance(ctx: Context) -> list[Any]:
     return drawn
 
 
-def at(service: Service) -> Assay:
+def at(service: Service, program: Assay = app) -> Assay:
     """The app at a service, in a namespace of its own."""
-    place = Assay(url=service.root, namespace=f"sdk-{uuid.uuid4().hex[:8]}", queue=app.queue)
-    place.workflows.update(app.workflows)
-    place.activities.update(app.activities)
+    place = Assay(url=service.root, namespace=f"sdk-{uuid.uuid4().hex[:8]}", queue=program.queue)
+    place.workflows.update(program.workflows)
+    place.activities.update(program.activities)
     return place
 
 

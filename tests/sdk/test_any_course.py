@@ -38,6 +38,7 @@ def everything(ctx: Context) -> Any:
         seen.append((*what, ctx.now().timestamp(), [one.done for one in handles]))
 
     handles: list[Any] = []
+    steps = ctx.steps("lap 0", "lap 1", "lap 2")
     try:
         for lap in range(3):
             work = [ctx.start_activity(f"work-{lap}-{n}") for n in range(3)]
@@ -61,6 +62,16 @@ def everything(ctx: Context) -> Any:
                 note(one.name, outcome(one))
             with ctx.shield():
                 note("shielded", outcome(ctx.start_activity("commit")))
+            try:
+                with steps.step(f"lap {lap}", ["go"]), ctx.saga() as saga:
+                    note("by hand", ctx.wait_for_signal("go", timeout=2))
+                    saga.defer("give back", lap)
+                    note("took", ctx.execute_activity("take"))
+                    saga.defer("refund", lap)
+                    note("button", steps.await_action(f"lap {lap}", ["go", "stop"]))
+                    note("shipped", ctx.execute_activity("ship"))
+            except StepError as error:
+                note("undone in part", str(error))
             note("more", ctx.wait_for_signal("news", timeout=1))
     except WorkflowCancelled as error:
         note("cancelled", error.reason)
@@ -103,14 +114,13 @@ class Service:
         elif kind == "RecordSideEffect":
             past.side_effect(number, command["name"], command["value"])
         elif kind == "WaitForSignal":
-            if command["timer_seq"] not in [one[1] for one in self.open]:
-                assert command["timer_seq"] in self.known
+            assert command.get("timer_seq", number) in {*self.known, None}
         elif kind in ("CancelActivity", "CancelTimer"):
             self.cancel("activity" if kind == "CancelActivity" else "timer", command)
         elif kind == "RequestCancelChild":
             past.child_cancel_requested(command["workflow_id"])
-        else:
-            assert kind in ("CompleteWorkflow", "CancelWorkflow")
+        elif kind != "RecordSnapshot":
+            assert kind in ("CompleteWorkflow", "CancelWorkflow", "FailWorkflow")
             self.ended = True
 
     def cancel(self, kind: str, command: dict[str, Any]) -> None:
@@ -129,7 +139,10 @@ class Service:
         dice = self.chance.random()
         if dice < 0.15:
             self.past.signal("news", len(self.past.events))
-        elif dice < 0.18 and not self.cancels:
+        elif dice < 0.25:
+            step, action = f"lap {self.chance.randrange(3)}", self.chance.choice(["go", "stop"])
+            self.past.signal("step_action", {"step": step, "action": action, "user": len(self.past.events)})
+        elif dice < 0.28 and not self.cancels:
             self.cancels = 1
             self.past.cancel_requested("enough")
         elif self.open:
@@ -167,7 +180,7 @@ def test_each_turn_sees_what_the_turns_before_it_have_seen(seed: int) -> None:
         again, same = take(History(service.past.events))
 
         assert now[: len(before)] == before
-        assert (again.commands, same) == (turn.commands, now)
+        assert (again.commands, again.state, same) == (turn.commands, turn.state, now)
 
         before = now
         for _ in range(service.chance.randrange(2)):  # while the turn was under way
