@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo storm fsck migrate clean
+.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo examples storm fsck migrate clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: setup ## Measure, on both databases (BACKEND=sqlite|postgres, AGAINST=com
 
 demo: setup ## Run 200 approvals while everything is killed (BACKEND=sqlite|postgres)
 	$(BIN)/python -m demo --backend '$(or $(BACKEND),sqlite)' $(ARGS)
+
+examples: setup ## Run every example, end to end (BACKEND=sqlite|postgres)
+	$(BIN)/python -m tests.examples --backend '$(or $(BACKEND),sqlite)' $(ARGS)
 
 storm: setup ## Timers, trees and workers under kill -9 (BACKEND=sqlite|postgres)
 	$(BIN)/python -m tests.storm $(if $(BACKEND),--backend '$(BACKEND)') $(ARGS)

@@ -65,12 +65,19 @@ class Ground:
             )
         return Child(name, process, log)
 
-    def run(self, argv: Sequence[str], *, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a Python process to its end and return what it said."""
+    def run(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str] | None = None,
+        *,
+        given: str | None = None,
+        python: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a process to its end and return what it said."""
         return subprocess.run(
-            [sys.executable, *argv],
+            [sys.executable, *argv] if python else list(argv),
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(self.directory)},
+            env={**os.environ, "PYTHONPATH": str(self.directory), **(environ or {})},
             input=given,
             capture_output=True,
             text=True,
@@ -170,12 +177,16 @@ def wait_ready(child: Child, port: int, *, sidecar: bool = True) -> None:
         raise Failed(f"{late}\n{child.tail()}") from None
 
 
+def serve(ground: Ground, url: str, port: int) -> Child:
+    """Start `assay serve` on a database. `wait_ready` waits for it."""
+    return ground.start("serve", ("-m", "assay_wsgi", "serve", "--backend", url, "--port", str(port)))
+
+
 @contextmanager
 def service(ground: Ground, url: str) -> Iterator[int]:
     """Run `assay serve` on a database for as long as the block lasts. Gives its port."""
     port = free_port()
-    argv = ("-m", "assay_wsgi", "serve", "--backend", url, "--port", str(port))
-    with ending(ground.start("serve", argv)) as child:
+    with ending(serve(ground, url, port)) as child:
         wait_ready(child, port)
         yield port
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from assay_wsgi.sdk import Client
 from assay_wsgi.sdk.transport import Connection
-from examples.approval.feed import decision
-from examples.approval.workflow import ApproveDocument
-from examples.approval.workflow import Document
+from examples.documents.feed import decision
+from examples.documents.workflow import ApproveDocument
+from examples.documents.workflow import Document
 
 from .blows import Watch
 

@@ -20,9 +20,9 @@ from bench.databases import databases
 from bench.processes import Failed
 from bench.processes import Ground
 from bench.processes import fsck
-from examples.approval.feed import decision
-from examples.approval.feed import documents
-from examples.approval.workflow import Document
+from examples.documents.feed import decision
+from examples.documents.feed import documents
+from examples.documents.workflow import Document
 
 from . import ledger
 from .blows import KINDS

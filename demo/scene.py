@@ -16,6 +16,7 @@ from bench.processes import Ground
 from bench.processes import ending
 from bench.processes import free_port
 from bench.processes import get
+from bench.processes import serve
 from bench.processes import wait_ready
 from bench.processes import wait_until
 
@@ -53,12 +54,12 @@ class Scene:
         self.workers[worker] = self.ground.start(
             worker,
             (
-                *("-m", "assay_wsgi", "worker", "examples.approval.workflow:app"),
+                *("-m", "assay_wsgi", "worker", "demo.worker:app"),
                 *("--url", self.service_url, "--worker-id", worker),
             ),
             {
-                "APPROVAL_SERVICE_URL": f"http://127.0.0.1:{self._desk_port}",
-                "APPROVAL_LEDGER": str(self.ledgers[worker]),
+                "DOCUMENTS_SERVICE_URL": f"http://127.0.0.1:{self._desk_port}",
+                "DEMO_LEDGER": str(self.ledgers[worker]),
             },
         )
 
@@ -107,16 +108,14 @@ class Scene:
 def scene(ground: Ground, url: str, delay: float) -> Iterator[Scene]:
     """Set the stage. `delay`: seconds that the document service takes for a request."""
     desk_port, port = free_port(), free_port()
-    desk_argv = ("-m", "examples.approval.service", "--port", str(desk_port), "--delay", str(delay))
-    with ending(ground.start("documents", desk_argv)) as desk:
-        serve_argv = ("-m", "assay_wsgi", "serve", "--backend", url, "--port", str(port))
-        with ending(ground.start("serve", serve_argv)) as serve:
-            wait_ready(serve, port)
-            wait_until(lambda: _answers(desk, desk_port), 20, "the document service answers")
-            with closing(Scene(ground, url, serve, port, desk_port)) as set_:
-                for worker in WORKERS:
-                    set_.start_worker(worker)
-                yield set_
+    desk_argv = ("-m", "examples.documents.service", "--port", str(desk_port), "--delay", str(delay))
+    with ending(ground.start("documents", desk_argv)) as desk, ending(serve(ground, url, port)) as service:
+        wait_ready(service, port)
+        wait_until(lambda: _answers(desk, desk_port), 20, "the document service answers")
+        with closing(Scene(ground, url, service, port, desk_port)) as set_:
+            for worker in WORKERS:
+                set_.start_worker(worker)
+            yield set_
 
 
 def _answers(child: Child, port: int) -> bool:

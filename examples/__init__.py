@@ -1,1 +1,4 @@
-"""Small programs on the SDK: `hello`, and a document approval that meets an unreliable service."""
+"""Programs to copy from. Each says at its top what it shows; all need the service (`make serve`).
+
+hello, then documents, then any of the others.
+"""

@@ -1,8 +1,10 @@
 """The smallest workflow: one activity.
 
-assay serve                             # or: make serve
-assay worker examples.hello:app
-python -m examples.hello World
+    assay serve                             # or: make serve
+    assay worker examples.hello:app
+    python -m examples.hello World
+
+The first two go on: give each a terminal of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Start approvals for the documents of documents.jsonl, and give the word on them if asked to.
 
-    python -m examples.approval.feed [--limit N] [--approve] [--wait SECS]
+    python -m examples.documents.feed [--limit N] [--approve] [--wait SECS]
 
 Every seventh document is rejected.
 """
@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from examples.approval.workflow import ApproveDocument
-from examples.approval.workflow import Decision
-from examples.approval.workflow import Document
-from examples.approval.workflow import app
+from examples.documents.workflow import ApproveDocument
+from examples.documents.workflow import Decision
+from examples.documents.workflow import Document
+from examples.documents.workflow import app
 
 DOCUMENTS = Path(__file__).with_name("documents.jsonl")
 REJECTED = 7  # every so many

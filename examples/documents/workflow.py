@@ -1,18 +1,15 @@
 """A document is checked, waits for somebody's word, and is published or not.
 
-    python -m examples.approval.service                        # the unreliable service, port 8090
-    assay worker examples.approval.workflow:app
-    python -m examples.approval.feed --limit 3 --approve       # start and approve three documents
+    python -m examples.documents.service                        # the unreliable service, port 8090
+    assay worker examples.documents.workflow:app
+    python -m examples.documents.feed --limit 3 --approve       # start and approve three documents
 
-APPROVAL_SERVICE_URL says where the service is. With APPROVAL_LEDGER, a file's name, each activity appends a
-line to it before it returns: what really happened, to be laid beside what the history says.
+DOCUMENTS_SERVICE_URL says where the service is.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +19,6 @@ from assay_wsgi.sdk import ApplicationError
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import Retry
-from assay_wsgi.sdk import activity_info
 
 app = Assay()
 patient = Retry(max_attempts=20, initial=0.2, backoff=1.5, max_interval=3.0)
@@ -64,7 +60,6 @@ class Outcome:
 def check(document: Document) -> Findings:
     """Have the service read the document."""
     found = ask("check", document.id, {"title": document.title, "text": document.text})
-    enter_in_ledger()
     return Findings(found["words"], found["remarks"])
 
 
@@ -72,7 +67,6 @@ def check(document: Document) -> Findings:
 def publish(document_id: str, title: str, approver: str) -> str:
     """Have the service publish the document. Publishing it twice gives the same address."""
     published = ask("publish", document_id, {"title": title, "approver": approver})
-    enter_in_ledger()
     return str(published["url"])
 
 
@@ -102,30 +96,9 @@ def ApproveDocument(ctx: Context, document: Document) -> Outcome:
 
 def ask(operation: str, document_id: str, body: dict[str, Any]) -> dict[str, Any]:
     """Call the service. What it refuses is final; anything else is worth another attempt."""
-    url = os.environ.get("APPROVAL_SERVICE_URL", "http://127.0.0.1:8090")
+    url = os.environ.get("DOCUMENTS_SERVICE_URL", "http://127.0.0.1:8090")
     answer = requests.post(f"{url}/{operation}/{document_id}", json=body, timeout=10)
     if answer.status_code == 422:
         raise ApplicationError(answer.text, type="Refused", non_retryable=True)
     answer.raise_for_status()
     return dict(answer.json())
-
-
-def enter_in_ledger() -> None:
-    """Append who did what to the ledger: one write to a file opened for appending stays in one piece."""
-    path = os.environ.get("APPROVAL_LEDGER")
-    if not path:
-        return
-    info = activity_info()
-    entry = {
-        "run_id": info.run_id,
-        "workflow_id": info.workflow_id,
-        "seq": info.seq,
-        "attempt": info.attempt,
-        "name": info.name,
-        "at": time.time(),
-    }
-    ledger = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(ledger, (json.dumps(entry) + "\n").encode())
-    finally:
-        os.close(ledger)

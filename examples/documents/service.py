@@ -1,6 +1,6 @@
 """The service that the approval meets: it reads and publishes documents, and fails by script.
 
-    python -m examples.approval.service [--port 8090] [--delay 0.05] [--script ok,503,ok,drop]
+    python -m examples.documents.service [--port 8090] [--delay 0.05] [--script ok,503,ok,drop]
 
 POST /check/<id> and /publish/<id> answer {"words", "remarks"} and {"url"}. The n-th request about the same
 document and operation meets a word of the script, which is read from a place that the document's id decides:
@@ -27,10 +27,10 @@ class Desk:
     """What the service knows. Thread-safe."""
 
     def __init__(self, script: list[str]) -> None:
-        self.happened: Counter = Counter()
-        self.published: dict = {}
+        self.happened: Counter[str] = Counter()
+        self.published: dict[str, str] = {}
         self._script = script
-        self._asked: Counter = Counter()
+        self._asked: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     def fate(self, operation: str, document_id: str) -> str:
@@ -43,7 +43,7 @@ class Desk:
             self.happened[f"{operation} {fate}"] += 1
             return fate
 
-    def check(self, document_id: str, body: dict) -> dict:
+    def check(self, document_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Read a document."""
         words = str(body.get("text", "")).split()
         remarks = []
@@ -53,7 +53,7 @@ class Desk:
             remarks.append("has no title")
         return {"document": document_id, "words": len(words), "remarks": remarks}
 
-    def publish(self, document_id: str, body: dict) -> dict:
+    def publish(self, document_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Publish a document; the same one again stays where it is."""
         with self._lock:
             url = self.published.setdefault(document_id, f"https://documents.example.com/{document_id}")
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent: thousands of requests say nothing to anybody."""
 
-    def _answer(self, status: int, body: dict) -> None:
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
         text = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

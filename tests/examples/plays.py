@@ -1,0 +1,87 @@
+"""The examples, each played as its docstring says, and what must have come of it."""
+
+from __future__ import annotations
+
+import json
+
+from bench.processes import Failed
+from bench.processes import free_port
+from bench.processes import get
+from examples.nightly_report import BRANCHES
+
+from .stage import Play
+from .stage import Stage
+
+
+def expect(found: object, wanted: object, what: str) -> None:
+    """Raise Failed where something is not as it should be."""
+    if found != wanted:
+        raise Failed(f"{what}: {found!r}, expected {wanted!r}")
+
+
+def hello(stage: Stage) -> str:
+    """One worker, one greeting."""
+    stage.start("assay worker")
+
+    said = stage.run("python -m")
+
+    expect(said, "hello, World", "it printed")
+    return said
+
+
+def documents(stage: Stage) -> str:
+    """Three documents go through a service that fails."""
+    port = free_port()
+    stage.start("python -m examples.documents.service", "--port", str(port), "--delay", "0")
+    stage.start("assay worker", DOCUMENTS_SERVICE_URL=f"http://127.0.0.1:{port}")
+
+    said = stage.run("python -m examples.documents.feed").splitlines()
+
+    expect([line.split(" https")[0] for line in said], [
+        "3 approvals started",
+        "doc-0001: published by alice", "doc-0002: published by bob", "doc-0003: published by alice",
+    ], "it printed")  # fmt: skip
+    stats = json.loads(get(port, "/stats")[1])
+    expect(stats["published"], 3, "documents that the service has published")
+    failures = sum(number for word, number in stats["happened"].items() if not word.endswith(" ok"))
+    return f"3 documents published, through {failures} failures of the service"
+
+
+def nightly_report(stage: Stage) -> str:
+    """A night, the same night again, several nights in one chain."""
+    stage.start("assay worker")
+
+    report = stage.ground.directory / stage.run("python -m examples.nightly_report")
+    once = report.read_text()
+    stage.run("python -m examples.nightly_report")
+    stage.run("python -m examples.nightly_report 2026-02-27 --until 2026-03-01")
+
+    expect([line.split(",")[0] for line in once.splitlines()], ["branch", *BRANCHES, "all"], "the lines of a report")
+    expect(report.read_text(), once, "the same report made again")
+    nights = {f"2026-0{night}.csv" for night in ("2-27", "2-28", "3-01")}
+    expect({path.name for path in report.parent.iterdir()}, {report.name, *nights}, "reports")
+    return "yesterday's report twice, three nights in a chain"
+
+
+def legacy_worker(stage: Stage) -> str:
+    """A run before the service is restarted, and one after."""
+    worker = stage.start("python examples/legacy_worker.py")
+    stage.run("curl")
+    handle = stage.client.handle("meter-7")
+    stage.until(lambda: handle.describe()["status"] == "COMPLETED", "the run of the docstring completes")
+
+    stage.restart_service()
+
+    again = stage.client.start("ReadMeter", {"meter": "A7"}, id="meter-7-again", queue="meters")
+    expect(again.result(timeout=60), handle.describe()["result"], "the result after the restart")
+    expect(handle.describe()["result"], {"meter": "A7", "kwh": 308}, "the result")
+    expect(worker.alive, True, "the worker lives")
+    return "one run before the service's restart, one after it"
+
+
+PLAYS = (
+    Play("hello", ("hello.py",), hello),
+    Play("documents", ("documents/workflow.py",), documents),
+    Play("nightly_report", ("nightly_report.py",), nightly_report),
+    Play("legacy_worker", ("legacy_worker.py",), legacy_worker),
+)
