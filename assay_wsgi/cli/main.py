@@ -1,27 +1,29 @@
-"""The command `assay` itself: its groups, and how its refusals look."""
+"""The command `assay` itself: its groups. Each command's module is imported when the command is called."""
 
 from __future__ import annotations
 
 import click
 
 from ..version import __version__
-from .db import db
-from .fsck import fsck
-from .serve import serve
-from .sidecar import sidecar
-from .worker import worker
+from .remote import EngineRoot
+
+COMMANDS = {
+    "serve": "serve:serve",
+    "sidecar": "sidecar:sidecar",
+    "worker": "workers:workers",
+    "config": "config:config",
+    "db": "db:db",
+    "fsck": "fsck:fsck",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=EngineRoot, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", "-V", prog_name="assay", message="%(prog)s %(version)s")
 def cli() -> None:
-    """A durable workflow engine: run the service, its workers and its upkeep."""
+    """A durable workflow engine: run the service, its workers and its upkeep, and ask a running one."""
 
 
 @cli.command()
 def version() -> None:
     """Say which version this is."""
     click.echo(f"assay {__version__}")
-
-
-for command in (serve, sidecar, worker, fsck, db):
-    cli.add_command(command)

@@ -11,6 +11,8 @@ from ..settings import Settings
 from ..settings import SettingsError
 from ..settings import inherited_environ
 
+VERBOSE = "assay_wsgi.verbose"  # in the context: whether `assay -v` was said
+
 backend_option = click.option(
     "--backend",
     metavar="URL",
@@ -25,6 +27,8 @@ def with_settings(backend: str | None, more: Mapping[str, str] | None = None) ->
     Ends the command with exit code 2 where they cannot be meant.
     """
     changes = dict(more or {})
+    if click.get_current_context().meta.get(VERBOSE):
+        changes["ASSAY_LOG_LEVEL"] = "debug"
     if backend is not None:
         changes["DATABASE_URL"] = backend
     environ = inherited_environ(changes)

@@ -19,10 +19,7 @@ import click
 def worker(app: str, **options: str | int | float | None) -> None:
     """Run the workflows and activities of an app: MODULE:APP, as in hello:app."""
     if ":" not in app:
-        raise click.UsageError(
-            f"{app!r} names no app: write MODULE:APP, as in hello:app (the commands about workers, "
-            "`assay worker list` and the like, are not in this version yet)"
-        )
+        raise click.UsageError(f"'{app}' names no app: write MODULE:APP, as in hello:app")
     from ..sdk.app import main
 
     try:

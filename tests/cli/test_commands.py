@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from assay_wsgi import __version__
 from assay_wsgi.cli import serve as serve_module
+from assay_wsgi.cli.main import COMMANDS
 from assay_wsgi.cli.main import cli
 
 
@@ -45,8 +46,8 @@ def test_version(assay):
 def test_every_command_has_help(assay):
     listed = assay("--help").output
 
-    for name in cli.commands:
-        assert name in listed
+    for name in COMMANDS:
+        assert f"  {name} " in listed
         assert assay(name, "--help").exit_code == 0
 
 
@@ -131,12 +132,11 @@ def test_a_port_that_is_taken_is_named(assay, supervised, tmp_path):
     assert supervised == []
 
 
-def test_the_worker_group_of_later_versions_is_told_apart_from_an_app(assay):
-    result = assay("worker", "list")
+def test_what_is_neither_an_app_nor_a_command_of_workers_is_refused(assay):
+    result = assay("worker", "hello")
 
     assert result.exit_code == 2
-    assert "write MODULE:APP" in result.output
-    assert "not in this version yet" in result.output
+    assert "there is no command 'hello'; there are run, list" in result.output
 
 
 def test_an_app_that_is_not_there_is_named(assay):
@@ -146,7 +146,11 @@ def test_an_app_that_is_not_there_is_named(assay):
     assert "nowhere_at_all" in result.output
 
 
-def test_a_worker_gets_the_options_that_were_given(assay, monkeypatch):
+@pytest.mark.parametrize(
+    "before",
+    [("worker",), ("worker", "run"), ("worker", "--queue", "fast", "--workflow-slots", "5", "--worker-id", "w1")],
+)
+def test_a_worker_gets_the_options_that_were_given(assay, monkeypatch, before):
     from assay_wsgi.sdk import app as sdk_app
 
     given = {}
@@ -157,7 +161,7 @@ def test_a_worker_gets_the_options_that_were_given(assay, monkeypatch):
 
     monkeypatch.setattr(sdk_app, "main", main)
 
-    result = assay("worker", "hello:app", "--queue", "fast", "--workflow-slots", "5", "--worker-id", "w1")
+    result = assay(*before, "hello:app", "--queue", "fast", "--workflow-slots", "5", "--worker-id", "w1")
 
     assert result.exit_code == 3
     assert {name: value for name, value in given.items() if value is not None} == {
