@@ -24,6 +24,7 @@ from ..domain.commands import ScheduleActivity
 from ..domain.commands import ScheduleTimer
 from ..domain.commands import StartChildWorkflow
 from ..domain.commands import UpsertSearchAttributes
+from ..domain.commands import WaitForCondition
 from ..domain.commands import WaitForSignal
 from ..domain.errors import BadCommand
 from . import checks
@@ -155,6 +156,10 @@ def _wait_for_signal(raw: Wire) -> WaitForSignal:
     )
 
 
+def _wait_for_condition(raw: Wire) -> WaitForCondition:
+    return WaitForCondition(name=_required(raw, "name", checks.identifier))
+
+
 def _cancel_activity(raw: Wire) -> CancelActivity:
     return CancelActivity(activity_seq=_required(raw, "activity_seq", checks.integer, 1))
 
@@ -235,6 +240,7 @@ _LOADERS: dict[str, Callable[[Wire], Command]] = {
     "RequestCancelChild": _request_cancel_child,
     "ContinueAsNew": _continue_as_new,
     "WaitForSignal": _wait_for_signal,
+    "WaitForCondition": _wait_for_condition,
     "RecordSideEffect": _record_side_effect,
     "RecordSnapshot": _record_snapshot,
     "UpsertSearchAttributes": _upsert_search_attributes,

@@ -84,6 +84,13 @@ class WaitForSignal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitForCondition:
+    """Park until an event makes true what only the code can judge. `name` is for people."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSideEffect:
     """Keep `value` for every later replay. Idempotent per seq: the first value stays."""
 
@@ -147,6 +154,7 @@ Command = Union[
     StartChildWorkflow,
     RequestCancelChild,
     WaitForSignal,
+    WaitForCondition,
     RecordSideEffect,
     RecordSnapshot,
     UpsertSearchAttributes,

@@ -35,6 +35,7 @@ from .commands import ScheduleActivity
 from .commands import ScheduleTimer
 from .commands import StartChildWorkflow
 from .commands import UpsertSearchAttributes
+from .commands import WaitForCondition
 from .commands import WaitForSignal
 from .continuing import FindUnread
 from .errors import AlreadyStarted
@@ -187,6 +188,10 @@ def _wait_for_signal(turn: Turn, command: WaitForSignal) -> None:
         if met is not None and command.timer_seq is not None:
             _end_timer(turn, command.timer_seq)
     turn.waits_for("signal", command.name)
+
+
+def _wait_for_condition(turn: Turn, command: WaitForCondition) -> None:
+    turn.waits_for("condition", command.name)
 
 
 def _crossing(turn: Turn, name: str) -> int | None:
@@ -371,6 +376,7 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     StartChildWorkflow: _start_child,
     RequestCancelChild: _request_cancel_child,
     WaitForSignal: _wait_for_signal,
+    WaitForCondition: _wait_for_condition,
     RecordSideEffect: _record_side_effect,
     RecordSnapshot: _record_snapshot,
     UpsertSearchAttributes: _upsert_search_attributes,

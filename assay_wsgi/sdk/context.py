@@ -8,6 +8,7 @@ all kinds, in the order of the calls: that number is what ties a call to its eve
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -224,6 +225,35 @@ class Context:
         decode = decoder(into)
         return decode(arrival.payload) if decode else arrival.payload
 
+    @overload
+    def signals(self, name: str, into: None = None) -> list[Any]: ...
+
+    @overload
+    def signals(self, name: str, into: type[T]) -> list[T]: ...
+
+    def signals(self, name: str, into: Any = None) -> list[Any]:
+        """Take all signals `name` that have arrived, oldest first, without waiting: each as an `into` if given.
+
+        Those are the signals that came before the event that the code has last waited for; at the start there are
+        none. A later one is there after a later wait.
+        """
+        course, decode = self._course, decoder(into)
+        arrived = [(seq, payload) for seq, payload in course.inbox.unread(name) if seq <= course.reached]
+        for seq, _ in arrived:
+            course.inbox.take(name, seq)
+        return [decode(copied(payload)) if decode else copied(payload) for _, payload in arrived]
+
+    def wait_condition(
+        self, fn: Callable[[], object], timeout: Duration | None = None, what: str | None = None
+    ) -> bool:
+        """Wait until `fn()` is true and return True; False after `timeout`.
+
+        `fn` is called at once and then after each event: it may look at `handle.done`, at `ctx.signals(...)`, at
+        `ctx.now()` and at what the code keeps, but take no steps. `what` is what the run is shown to wait for, by
+        default the name of the function, or where it is.
+        """
+        return waits.condition(self._course, (what or _named_condition(fn))[:200], fn, timeout)
+
     # ------------------------------------------------------------------------------------- children
 
     @overload
@@ -298,8 +328,31 @@ class Context:
             course.send({"type": "UpsertSearchAttributes", "seq": number, "patch": plain(dict(patch))})
 
     def register_query(self, name: str, fn: Callable[[], Any]) -> None:
-        """Show `fn()` as `name` in the run's state, as it is whenever the code waits or ends."""
+        """Show `fn()` as `name` in the run's state, as it is whenever the code waits or ends.
+
+        `fn` may look at what the code keeps and at what is done, but take no steps.
+        """
         self.queries[name] = fn
+
+    @overload
+    def query(self, name_or_fn: Callable[[], R1]) -> Callable[[], R1]: ...
+
+    @overload
+    def query(self, name_or_fn: str) -> Callable[[Callable[[], R1]], Callable[[], R1]]: ...
+
+    def query(self, name_or_fn: Any) -> Any:
+        """Register the decorated function as a query, under its own name or the one given: `@ctx.query("name")`."""
+        if callable(name_or_fn):
+            self.register_query(name_or_fn.__name__, name_or_fn)
+            return name_or_fn
+        if not isinstance(name_or_fn, str):
+            raise TypeError(f'a query is decorated by @ctx.query or @ctx.query("name"), not {name_or_fn!r:.100}')
+
+        def register(fn: Callable[[], R1]) -> Callable[[], R1]:
+            self.register_query(name_or_fn, fn)
+            return fn
+
+        return register
 
     def steps(self, *names: str) -> Steps:
         """Show the run as these steps, one after the other: the query `pipeline_state` of the dashboard."""
@@ -445,3 +498,11 @@ class Context:
 
 def _packed(known: ActivityDefinition[..., Any] | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return plain(known.binding.pack(args, kwargs) if known else unbound_input(args, kwargs))
+
+
+def _named_condition(fn: Callable[[], object]) -> str:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    code = getattr(fn, "__code__", None)
+    if name != "<lambda>" or code is None:
+        return str(name)
+    return f"condition in {os.path.basename(code.co_filename)}:{code.co_firstlineno}"

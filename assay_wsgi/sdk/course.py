@@ -97,8 +97,11 @@ class Course:
 
         Raises WorkflowCancelled when a cancel request came before that event.
         """
+        there = event is not None and event <= self.reached
+        if there and self.barred is not None:
+            return  # who may take no step may look at what is done
         self.going()
-        if event is not None and event <= self.reached:
+        if there:
             return
         cancelled = self._cancelled
         if cancelled is not None and not self._shields and (event is None or event > cancelled.event):
@@ -111,23 +114,32 @@ class Course:
             raise Suspend(what)
         self._reach(event)
 
+    def coming(self) -> Iterator[int]:
+        """Reach one event after the other, up to a cancel request that the code must hear of."""
+        last, cancelled = self.history.last_seq, self._cancelled
+        if cancelled is not None and not self._shields:
+            last = min(last, cancelled.event - 1)
+        for event in range(self.reached + 1, last + 1):
+            self._reach(event)
+            yield event
+
     def passes(self, event: int) -> bool:
         """Go on at once where nothing but `event` matters; False = let `wait` decide. Most replayed waits end here."""
-        if self._cancelled is not None or self.suspended is not None or self.leaving or self.broken:
+        if self._cancelled is not None or self.suspended is not None or self.leaving or self.broken or self.barred:
             return False
         self._reach(event)
         return True
 
     def going(self) -> None:
         """Raise again what the code was left by: it must not go on in a `finally`, or by swallowing it."""
+        if self.barred is not None:
+            raise RuntimeError(self.barred)
         if self.suspended is not None:
             raise Suspend(self.suspended)
         if self.leaving is not None:
             raise self.leaving
         if self.broken is not None:
             raise self.broken
-        if self.barred is not None:
-            raise RuntimeError(self.barred)
         if get_ident() != self._thread:
             raise RuntimeError(
                 "only the thread that runs the workflow function may use its context, and only during the turn: "
@@ -138,6 +150,16 @@ class Course:
         """Let the code take no more steps, and the turn fail unless it fails by itself."""
         if self.barred is None:
             self.barred = why
+
+    @contextmanager
+    def looking(self, who: str) -> Iterator[None]:
+        """Call code that may look, but take no steps."""
+        before = self.barred
+        self.barred = f"{who} may look at what the workflow function keeps and at what is done, but take no steps"
+        try:
+            yield
+        finally:
+            self.barred = before
 
     def check_end(self, what: str) -> None:
         """Refuse an end of the code that history goes beyond."""

@@ -81,7 +81,8 @@ def replay(
     commands = list(course.commands)  # a query that takes steps adds nothing
     state = shown
     if ctx.queries:
-        state, news = _state(ctx, shown)
+        with course.looking("a query"):
+            state, news = _state(ctx, shown)
         commands[:0] = news
     return Turn(commands, None, state, closing is not None)
 

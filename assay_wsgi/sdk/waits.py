@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Callable
 from typing import NamedTuple
+from typing import NoReturn
 from typing import TypeVar
 
 from .course import Course
@@ -107,6 +108,43 @@ def first_signal(
     seq, name, payload = first
     course.inbox.take(name, seq)
     return Arrival(name, copied(payload))
+
+
+def condition(course: Course, what: str, fn: Callable[[], object], timeout: Duration | None) -> bool:
+    """Look at `fn` now and after each event that comes, at most until a time-out; say whether it came true."""
+    course.going()
+    timer, setting = (None, None) if timeout is None else take_timer(course, timeout)
+    fired = None if timer is None else timer.fired
+
+    def true() -> bool:
+        with course.looking("a condition"):
+            return bool(fn())
+
+    if true():
+        in_time = True
+    else:
+        for event in course.coming():
+            in_time = true()
+            if in_time or event == fired:
+                break
+        else:
+            _park(course, what, timer, setting)
+    if in_time and timer is not None:
+        timer.drop()
+    return in_time
+
+
+def _park(course: Course, what: str, timer: TimerHandle | None, setting: dict[str, Any] | None) -> NoReturn:
+    if timer is not None and setting is not None:
+        course.begin(timer.what)
+        course.send(setting)
+    try:
+        course.wait(what, None, [{"type": "WaitForCondition", "name": what}])
+    except WorkflowCancelled:
+        if timer is not None:
+            timer.drop()
+        raise
+    raise AssertionError("a wait without an event does not return")
 
 
 def wait_any(course: Course, handles: Sequence[Handle[R]], timeout: Duration | None = None) -> Handle[R] | None:

@@ -196,6 +196,7 @@ BAD_TURNS: list[list[dict[str, Any]]] = [
     [{"type": "CancelTimer", "timer_seq": 1}],
     [{"type": "CancelActivity", "activity_seq": 1}],
     [A_TIMER, {"type": "WaitForSignal", "name": "go", "timer_seq": 0}],
+    [{"type": "WaitForCondition"}],
     [{"type": "StartChildWorkflow", "workflow_type": "Child"}],
     [{**A_CHILD, "workflow_type": None}],
     [{**A_CHILD, "parent_close": "adopt"}],

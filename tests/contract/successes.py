@@ -56,7 +56,8 @@ def _api(method: str, rule: str, status: int, send: Send, **expected: Any) -> Su
 def _snapshot(w: Caller) -> str:
     task = w.leased()
     state = {"type": "RecordSnapshot", "state": {"stage": "half"}}
-    assert w.commands(task, state, {"type": "WaitForSignal", "name": "go"}).status_code == 200
+    waits = {"type": "WaitForSignal", "name": "go"}, {"type": "WaitForCondition", "name": "all_there"}
+    assert w.commands(task, state, *waits).status_code == 200
     return str(task["workflow_id"])
 
 

@@ -115,6 +115,17 @@ def Ask(ctx: Context, timeout: float) -> Any:
     return "nobody came"
 
 
+@app.workflow
+def Collect(ctx: Context, wanted: int, timeout: float) -> Any:
+    items: list[Any] = []
+
+    def all_there() -> bool:
+        items.extend(ctx.signals("item"))
+        return len(items) >= wanted
+
+    return [ctx.wait_condition(all_there, timeout=timeout), items]
+
+
 @pytest.fixture
 def work(attended: Service) -> Iterator[Assay]:
     place = at(attended, app)
@@ -174,3 +185,21 @@ def test_an_approval_that_nobody_gives_is_over_in_time(work: Assay) -> None:
 
     assert handle.result(timeout=PATIENCE_SECS) == "nobody came"
     assert statuses(handle) == ["failed", "skipped"]
+
+
+def test_a_run_waits_until_its_condition_holds_and_says_so(work: Assay) -> None:
+    handle = work.client.start(Collect, {"wanted": 3, "timeout": 3600.0})
+    until(lambda: handle.describe()["waiting_for"])
+    assert [one["kind"] for one in handle.describe()["waiting_for"]] == ["timer", "condition"]
+    assert handle.describe()["waiting_for"][1]["name"] == "all_there"
+
+    for n in range(3):
+        handle.signal("item", n)
+
+    assert handle.result(timeout=PATIENCE_SECS) == [True, [0, 1, 2]]
+
+
+def test_a_condition_that_does_not_come_to_hold_is_given_up_in_time(work: Assay) -> None:
+    handle = work.client.start(Collect, {"wanted": 3, "timeout": 0.05})
+
+    assert handle.result(timeout=PATIENCE_SECS) == [False, []]

@@ -70,7 +70,8 @@ CORPUS: tuple[tuple[str, str, Json], ...] = (
         {"type": "ScheduleActivity", "name": "charge", "seq": 1, "input": {"n": 1}},
         {"type": "RecordSideEffect", "seq": 2, "name": "now", "value": 1.5},
         {"type": "UpsertSearchAttributes", "patch": {"k": "v"}},
-        {"type": "RecordSnapshot", "state": {"step": 1}}, {"type": "WaitForSignal", "name": "go"}]}),
+        {"type": "RecordSnapshot", "state": {"step": 1}}, {"type": "WaitForSignal", "name": "go"},
+        {"type": "WaitForCondition", "name": "all_there"}]}),
     ("POST", f"{API}/workflow-tasks/a/commands", {"worker_id": "w", "commands": [
         {"type": "ScheduleTimer", "seq": 3, "duration_secs": 1.5}, {"type": "CancelTimer", "timer_seq": 3},
         {"type": "CancelActivity", "activity_seq": 1}, {"type": "RequestCancelChild", "workflow_id": "c"},

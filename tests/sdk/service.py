@@ -266,7 +266,7 @@ class Service:
             run.state = command["state"]
         elif kind == "WaitForSignal":
             run.add("WorkflowAwaitingSignal", {"signal": command["name"]})
-        else:
+        elif kind != "WaitForCondition":
             run.status = CLOSING[kind]
             run.result, run.error = command.get("result"), command.get("error")
 

@@ -72,6 +72,14 @@ def everything(ctx: Context) -> Any:
                     note("shipped", ctx.execute_activity("ship"))
             except StepError as error:
                 note("undone in part", str(error))
+            rest = [ctx.start_activity(f"rest-{n}") for n in range(3)]
+            inbox: list[Any] = []
+
+            def enough(inbox: list[Any] = inbox, rest: list[Any] = rest) -> bool:
+                inbox.extend(ctx.signals("news"))
+                return len(inbox) + sum(one.done for one in rest) >= 3
+
+            note("enough", ctx.wait_condition(enough, timeout=4), inbox, [one.done for one in rest])
             note("more", ctx.wait_for_signal("news", timeout=1))
     except WorkflowCancelled as error:
         note("cancelled", error.reason)
@@ -119,7 +127,7 @@ class Service:
             self.cancel("activity" if kind == "CancelActivity" else "timer", command)
         elif kind == "RequestCancelChild":
             past.child_cancel_requested(command["workflow_id"])
-        elif kind != "RecordSnapshot":
+        elif kind not in ("RecordSnapshot", "WaitForCondition"):
             assert kind in ("CompleteWorkflow", "CancelWorkflow", "FailWorkflow")
             self.ended = True
 
