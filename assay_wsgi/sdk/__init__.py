@@ -13,12 +13,14 @@ from .activities import heartbeat
 from .app import Assay
 from .children import ChildOptions
 from .client import Client
-from .client import WorkflowHandle
+from .client import ListFilters
 from .context import Context
 from .definitions import ActivityDefinition
+from .definitions import ActivityOptions
 from .definitions import Call
-from .definitions import Retry
+from .definitions import WorkflowCall
 from .definitions import WorkflowDefinition
+from .definitions import WorkflowOptions
 from .errors import ActivityCancelled
 from .errors import ActivityCancelledError
 from .errors import ActivityError
@@ -45,7 +47,13 @@ from .errors import WorkflowTimedOut
 from .handles import ChildHandle
 from .handles import Handle
 from .info import RunInfo
+from .retry import Retry
+from .retry import RetryChanges
+from .runs import WorkflowHandle
 from .saga import Saga
+from .starts import NewRunOptions
+from .starts import StartOptions
+from .starts import StartRequest
 from .steps import StepAction
 from .steps import Steps
 from .worker import Worker
@@ -56,6 +64,7 @@ __all__ = [
     "ActivityDefinition",
     "ActivityError",
     "ActivityInfo",
+    "ActivityOptions",
     "ApiError",
     "ApplicationError",
     "Assay",
@@ -70,11 +79,16 @@ __all__ = [
     "ContinueAsNew",
     "Handle",
     "Invalid",
+    "ListFilters",
+    "NewRunOptions",
     "NondeterminismError",
     "NotFound",
     "Retry",
+    "RetryChanges",
     "RunInfo",
     "Saga",
+    "StartOptions",
+    "StartRequest",
     "StepAction",
     "StepError",
     "Steps",
@@ -84,12 +98,14 @@ __all__ = [
     "Unavailable",
     "Worker",
     "WorkflowAlreadyStarted",
+    "WorkflowCall",
     "WorkflowCancelled",
     "WorkflowCancelledError",
     "WorkflowClosed",
     "WorkflowDefinition",
     "WorkflowFailed",
     "WorkflowHandle",
+    "WorkflowOptions",
     "WorkflowTimedOut",
     "activity_info",
     "cancelled",

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Callable
 from typing import TypeVar
@@ -17,10 +18,16 @@ from .definitions import ActivityDefinition
 from .definitions import Definition
 from .definitions import P
 from .definitions import R
-from .definitions import Retry
 from .definitions import WorkflowDefinition
+from .durations import Duration
+from .retry import Retry
 from .transport import DEFAULT_URL
 from .worker import Worker
+
+if TYPE_CHECKING:
+    from typing import Concatenate
+
+    from .context import Context
 
 D = TypeVar("D", bound=Definition[Any])
 
@@ -44,25 +51,43 @@ class Assay:
         self.token = token or environ.get("ASSAY_API_KEY") or None
         self.namespace = namespace or environ.get("ASSAY_NAMESPACE") or "main"
         self.queue = queue or environ.get("ASSAY_QUEUE") or "default"
-        self.workflows: dict[str, WorkflowDefinition[Any]] = {}
+        self.workflows: dict[str, WorkflowDefinition[..., Any]] = {}
         self.activities: dict[str, ActivityDefinition[..., Any]] = {}
         self._client: Client | None = None
 
     @overload
-    def workflow(self, fn: Callable[..., R]) -> WorkflowDefinition[R]: ...
+    def workflow(self, fn: Callable[Concatenate[Context, P], R]) -> WorkflowDefinition[P, R]: ...
 
     @overload
     def workflow(
-        self, *, name: str | None = None, queue: str | None = None
-    ) -> Callable[[Callable[..., R]], WorkflowDefinition[R]]: ...
+        self,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        run_timeout: Duration | None = None,
+        execution_timeout: Duration | None = None,
+    ) -> Callable[[Callable[Concatenate[Context, P], R]], WorkflowDefinition[P, R]]: ...
 
     def workflow(
-        self, fn: Callable[..., Any] | None = None, *, name: str | None = None, queue: str | None = None
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        run_timeout: Duration | None = None,
+        execution_timeout: Duration | None = None,
     ) -> Any:
-        """Register a workflow: `fn(ctx, ...)`. Runs are started on `queue`, by default the app's."""
+        """Register a workflow: `fn(ctx, ...)`. Runs are started on `queue`, by default the app's.
 
-        def register(function: Callable[..., Any]) -> WorkflowDefinition[Any]:
-            return self._register(self.workflows, WorkflowDefinition(function, name, queue))
+        `run_timeout` limits each of its runs, `execution_timeout` a run with all that continue it; a start may
+        say otherwise. Both are seconds or a timedelta.
+        """
+
+        def register(function: Callable[..., Any]) -> WorkflowDefinition[..., Any]:
+            made: WorkflowDefinition[..., Any] = WorkflowDefinition(
+                function, name, queue, run_timeout, execution_timeout
+            )
+            return self._register(self.workflows, made)
 
         return register if fn is None else register(fn)
 
@@ -76,10 +101,10 @@ class Assay:
         name: str | None = None,
         queue: str | None = None,
         retry: Retry | None = None,
-        timeout: float | None = TIMEOUT,
-        heartbeat_timeout: float | None = None,
-        schedule_to_start: float | None = None,
-        schedule_to_close: float | None = None,
+        timeout: Duration | None = TIMEOUT,
+        heartbeat_timeout: Duration | None = None,
+        schedule_to_start: Duration | None = None,
+        schedule_to_close: Duration | None = None,
     ) -> Callable[[Callable[P, R]], ActivityDefinition[P, R]]: ...
 
     def activity(
@@ -89,15 +114,16 @@ class Assay:
         name: str | None = None,
         queue: str | None = None,
         retry: Retry | None = None,
-        timeout: float | None = TIMEOUT,
-        heartbeat_timeout: float | None = None,
-        schedule_to_start: float | None = None,
-        schedule_to_close: float | None = None,
+        timeout: Duration | None = TIMEOUT,
+        heartbeat_timeout: Duration | None = None,
+        schedule_to_start: Duration | None = None,
+        schedule_to_close: Duration | None = None,
     ) -> Any:
         """Register an activity: a function that may do anything, and may run more than once.
 
-        In seconds: `timeout` limits one attempt, `heartbeat_timeout` the silence between two heartbeats,
-        `schedule_to_start` the time that an attempt waits for a worker, `schedule_to_close` all attempts together.
+        In seconds or as timedelta, `timeout` limits one attempt, `heartbeat_timeout` the silence between two
+        heartbeats, `schedule_to_start` the time that an attempt waits for a worker, `schedule_to_close` all
+        attempts together.
         An activity with a `queue` is done by workers of that queue, else by those of the run's.
         """
 

@@ -26,6 +26,7 @@ from typing import overload
 from uuid import UUID
 
 from . import waits
+from .binding import unbound_input
 from .chance import Chance
 from .children import ChildOptions
 from .children import child_command
@@ -36,10 +37,10 @@ from .definitions import ActivityDefinition
 from .definitions import Call
 from .definitions import P
 from .definitions import R
-from .definitions import Retry
+from .definitions import WorkflowCall
 from .definitions import WorkflowDefinition
 from .definitions import schedule_command
-from .definitions import unbound_input
+from .definitions import target
 from .durations import Duration
 from .errors import ContinueAsNew
 from .handles import ActivityHandle
@@ -48,6 +49,7 @@ from .handles import Handle
 from .info import RunInfo
 from .jsontext import copied
 from .jsontext import plain
+from .retry import Retry
 from .runlog import RunLog
 from .saga import Saga
 from .saga import saga
@@ -56,7 +58,10 @@ from .steps import Steps
 
 if TYPE_CHECKING:
     from typing import Literal
+    from typing import TypeVarTuple
     from typing import Unpack
+
+    Ts = TypeVarTuple("Ts")
 
 T = TypeVar("T")
 R1 = TypeVar("R1")
@@ -82,9 +87,9 @@ class Context:
     def __init__(
         self,
         course: Course,
-        definition: WorkflowDefinition[Any],
+        definition: WorkflowDefinition[..., Any],
         activities: Mapping[str, ActivityDefinition[..., Any]],
-        workflows: Mapping[str, WorkflowDefinition[Any]],
+        workflows: Mapping[str, WorkflowDefinition[..., Any]],
     ) -> None:
         self.queries: dict[str, Callable[[], Any]] = {}
         self.shown_steps: Steps | None = None
@@ -256,23 +261,30 @@ class Context:
 
     # ------------------------------------------------------------------------------------- children
 
+    # Any stands for the Context, which the worker gives.
     @overload
     def start_child(
-        self, workflow: WorkflowDefinition[R], *args: Any, **options: Unpack[ChildOptions]
+        self, workflow: Callable[[Any, Unpack[Ts]], R], *args: Unpack[Ts], **options: Unpack[ChildOptions]
     ) -> ChildHandle[R]: ...
+
+    @overload
+    def start_child(self, workflow: WorkflowCall[R], **options: Unpack[ChildOptions]) -> ChildHandle[R]: ...
 
     @overload
     def start_child(self, workflow: str, *args: Any, **options: Unpack[ChildOptions]) -> ChildHandle[Any]: ...
 
-    def start_child(self, workflow: Any, *args: Any, **options: Any) -> ChildHandle[Any]:
+    def start_child(  # type: ignore[misc]  # mypy does not see that *args takes Unpack[Ts]; the same below
+        self, workflow: Any, *args: Any, **options: Any
+    ) -> ChildHandle[Any]:
         """Start a workflow as a child of this run and go on.
 
-        The options are those of ChildOptions; `parent_close` is request_cancel (the default), terminate or
+        `workflow` is a workflow with its arguments, one that was prepared with them (`ship.prepare(parcel=p)`), or
+        a name. The options are those of ChildOptions; `parent_close` is request_cancel (the default), terminate or
         abandon. Each child of a run needs an id of its own.
         """
         course = self._course
-        known = self._workflows.get(workflow) if isinstance(workflow, str) else workflow
-        name: str = known.name if known else workflow
+        wanted = target(workflow, args, {}, self._workflows)
+        name, known = wanted.name, wanted.definition
         workflow_id = options.get("id") or f"{self.workflow_id}-{course.number + 1}"
         number, held = course.take("child workflow", workflow_id, name)
         if workflow_id in self._children:
@@ -285,20 +297,27 @@ class Context:
             course, number, workflow_id, name, known.decode_result if known else None
         )
         if not held:
-            command = child_command(number, name, workflow_id, options)
-            command["input"] = plain(known.binding.pack(args, {}) if known else unbound_input(args, {}))
+            command = child_command(number, name, workflow_id, options, known)
+            command["input"] = plain(wanted.input)
             command["task_queue"] = options.get("queue") or (known.queue if known else None) or self.info.task_queue
             course.begin(handle.what)
             course.send(command)
         return handle
 
     @overload
-    def execute_child(self, workflow: WorkflowDefinition[R], *args: Any, **options: Unpack[ChildOptions]) -> R: ...
+    def execute_child(
+        self, workflow: Callable[[Any, Unpack[Ts]], R], *args: Unpack[Ts], **options: Unpack[ChildOptions]
+    ) -> R: ...
+
+    @overload
+    def execute_child(self, workflow: WorkflowCall[R], **options: Unpack[ChildOptions]) -> R: ...
 
     @overload
     def execute_child(self, workflow: str, *args: Any, **options: Unpack[ChildOptions]) -> Any: ...
 
-    def execute_child(self, workflow: Any, *args: Any, **options: Any) -> Any:
+    def execute_child(  # type: ignore[misc]
+        self, workflow: Any, *args: Any, **options: Any
+    ) -> Any:
         """Run a workflow as a child, as `start_child` does, and return its result. Raises ChildWorkflowError."""
         return self.start_child(workflow, *args, **options).result()
 
@@ -365,35 +384,56 @@ class Context:
 
     # ------------------------------------------------------------------------------------- ends
 
+    @overload
+    def continue_as_new(
+        self, call: WorkflowCall[Any], /, *, queue: str | None = None, id: str | None = None
+    ) -> NoReturn: ...
+
+    @overload
+    def continue_as_new(
+        self,
+        *args: Unpack[Ts],
+        workflow: Callable[[Any, Unpack[Ts]], Any],
+        queue: str | None = None,
+        id: str | None = None,
+    ) -> NoReturn: ...
+
+    @overload
     def continue_as_new(
         self,
         *args: Any,
-        workflow: Union[WorkflowDefinition[Any], str, None] = None,
+        workflow: str | None = None,
         queue: str | None = None,
         id: str | None = None,
         **kwargs: Any,
+    ) -> NoReturn: ...
+
+    def continue_as_new(  # type: ignore[misc]
+        self, *args: Any, workflow: Any = None, queue: str | None = None, id: str | None = None, **kwargs: Any
     ) -> NoReturn:
         """End this run and have the next one of its chain begin with these arguments, and a history of its own.
 
-        The next run is of the same workflow, id and queue unless others are given. Signals that the code has
-        not taken go along.
+        The next run is of the same workflow, id and queue unless others are given. A prepared call
+        (`tally.prepare(seen, left=3)`) names the workflow and its arguments, and a type checker sees both. Signals
+        that the code has not taken go along.
         """
         course = self._course
         course.going()
         course.begin("continue-as-new")
+        if workflow is None and len(args) == 1 and isinstance(args[0], WorkflowCall):
+            (workflow,), args = args, ()
         following = self._definition if workflow is None else workflow
-        if isinstance(following, str):
-            following = self._workflows.get(following, following)
-        known = None if isinstance(following, str) else following
+        wanted = target(following, args, kwargs, self._workflows)
         command: dict[str, Any] = {
             "type": "ContinueAsNew",
-            "input": plain(known.binding.pack(args, kwargs) if known else unbound_input(args, kwargs)),
+            "input": plain(wanted.input),
             "workflow_id": id or self.workflow_id,
             "unread_signals": course.inbox.unread_seqs(),
         }
-        if workflow is not None:
-            command["workflow_type"] = known.name if known else following
-            queue = queue or (known.queue if known else None)
+        if wanted.name != self._definition.name:
+            command["workflow_type"] = wanted.name
+        if wanted.definition is not None and wanted.definition is not self._definition:
+            queue = queue or wanted.definition.queue
         if queue is not None:
             command["task_queue"] = queue
         course.leave(ContinueAsNew(command))

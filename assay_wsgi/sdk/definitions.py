@@ -1,29 +1,37 @@
 """Workflows and activities as the decorators leave them: callables that know their name and their input.
 
-Input binding, both ways: one parameter is the whole input; of several, each is a member of the input
-object; a function without parameters ignores it. Calling a definition calls the plain function.
+Calling a definition calls the plain function. The parameters that follow the Context are part of a
+definition's type, so that a type checker sees what is wrong with a call, a start or a child.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Callable
 from typing import Generic
+from typing import NamedTuple
+from typing import TypedDict
 from typing import TypeVar
 from typing import Union
 
+from .binding import Binding
+from .binding import unbound_input
 from .convert import Decoder
 from .convert import decoder
-from .convert import hints_of
-from .errors import ApplicationError
-from .errors import type_name
+from .durations import Duration
+from .durations import seconds
+from .retry import JITTER
+from .retry import Retry
+from .retry import RetryChanges
 
 if TYPE_CHECKING:
     from typing import ParamSpec
+    from typing import Unpack
 
     P = ParamSpec("P")
 else:  # Generic needs something at run time, and Python 3.9 has no ParamSpec
@@ -31,7 +39,6 @@ else:  # Generic needs something at run time, and Python 3.9 has no ParamSpec
 R = TypeVar("R")
 
 TIMEOUT = 300.0  # seconds that one attempt may take, unless said otherwise
-JITTER = 0.2  # the share of a back-off that chance may take away, unless said otherwise
 
 _WIRE_DEFAULTS: dict[str, Any] = {
     "max_attempts": 3,
@@ -45,104 +52,23 @@ _WIRE_DEFAULTS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Retry:
-    """When a failed attempt is made again: after `initial` seconds, then `backoff` times longer each time.
+class WorkflowOptions(TypedDict, total=False):
+    """What `workflow.options(...)` changes. None takes a limit away."""
 
-    `max_attempts=0` never gives up. `non_retryable` holds exception classes and type names.
-    """
-
-    max_attempts: int = 3
-    initial: float = 1.0
-    backoff: float = 2.0
-    max_interval: float | None = None  # None = 100 times initial
-    non_retryable: tuple[Union[type, str], ...] = ()
-    jitter: float = JITTER
-
-    def forbids(self, error: BaseException) -> bool:
-        """Say whether `error` must not be tried again; subclasses count as their parents do."""
-        if isinstance(error, ApplicationError) and (error.non_retryable or error.type in self.non_retryable):
-            return True
-        return any(
-            kind in self.non_retryable or kind.__name__ in self.non_retryable or type_name(kind) in self.non_retryable
-            for kind in type(error).__mro__
-        )
-
-    def names(self) -> list[str]:
-        """Return the non-retryable types as the wire wants them: qualified and bare."""
-        names: dict[str, None] = {}
-        for entry in self.non_retryable:
-            for name in (entry,) if isinstance(entry, str) else (type_name(entry), entry.__name__):
-                names[name] = None
-        return list(names)
+    queue: str | None  # that its runs are started on
+    run_timeout: Duration | None  # of one run
+    execution_timeout: Duration | None  # of all runs of a chain together
 
 
-class Binding:
-    """How a function's parameters and its JSON input belong together."""
+class ActivityOptions(TypedDict, total=False):
+    """What `activity.options(...)` changes, named as in `app.activity`. None takes a limit away."""
 
-    __slots__ = ("_decoders", "_fn", "_hints", "names", "parameters")
-
-    def __init__(self, fn: Callable[..., Any], skip: int) -> None:
-        self._fn = fn
-        self.parameters = list(inspect.signature(fn).parameters.values())[skip:]
-        for one in self.parameters:
-            if one.kind is one.VAR_POSITIONAL:
-                raise TypeError(f"{fn.__qualname__}: *{one.name} cannot be bound by name")
-        if len(self.parameters) > 1 and any(one.kind is one.POSITIONAL_ONLY for one in self.parameters):
-            raise TypeError(f"{fn.__qualname__}: several parameters are bound by name, so '/' cannot be used")
-        self.names = [one.name for one in self.parameters]
-        self._hints: dict[str, Any] | None = None
-        self._decoders: dict[str, Decoder | None] | None = None
-
-    def hint(self, name: str) -> Any:
-        """Return the type that a parameter, or "return", is annotated with."""
-        if self._hints is None:  # at first use: the function's module is complete by then
-            self._hints = hints_of(self._fn)
-        return self._hints.get(name)
-
-    @property
-    def whole(self) -> bool:
-        """Whether the only parameter takes the whole input."""
-        return len(self.parameters) == 1 and self.parameters[0].kind is not inspect.Parameter.VAR_KEYWORD
-
-    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make the input of a call. Raises TypeError when the arguments do not fit."""
-        if self.whole and not kwargs and len(args) == 1:
-            return args[0]
-        bound = inspect.Signature(self.parameters).bind(*args, **kwargs)
-        if not self.parameters:
-            return None
-        if self.whole:
-            bound.apply_defaults()
-            return bound.arguments[self.names[0]]
-        members = dict(bound.arguments)
-        if self.parameters[-1].kind is inspect.Parameter.VAR_KEYWORD:
-            members.update(members.pop(self.names[-1], {}))
-        return members
-
-    def unpack(self, value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Make the arguments of a call from its input. Raises what the parameters' types raise."""
-        if not self.parameters:
-            return (), {}
-        decoders = self._decoders
-        if decoders is None:
-            decoders = self._decoders = {name: decoder(self.hint(name)) for name in self.names}
-        if self.whole:
-            parameter = self.parameters[0]
-            if value is None and parameter.default is not parameter.empty:
-                return (), {}
-            decode = decoders[parameter.name]
-            return (decode(value) if decode else value,), {}
-        if value is None:
-            value = {}
-        if not isinstance(value, dict):
-            names = ", ".join(self.names)
-            raise TypeError(f"the input must be an object with {names}, not {type(value).__name__}")
-        arguments = {}
-        for name, member in value.items():
-            decode = decoders.get(name)
-            arguments[name] = decode(member) if decode else member
-        return (), arguments
+    queue: str | None
+    retry: Union[Retry, RetryChanges]  # a dict changes only the fields that it has
+    timeout: Duration | None  # of one attempt; None = 300 seconds
+    heartbeat_timeout: Duration | None
+    schedule_to_start: Duration | None
+    schedule_to_close: Duration | None
 
 
 class Definition(Generic[R]):
@@ -168,17 +94,42 @@ class Definition(Generic[R]):
         return self._result(value) if callable(self._result) else value
 
 
-class WorkflowDefinition(Definition[R]):
-    """A workflow function: its first parameter is the Context."""
+class WorkflowDefinition(Definition[R], Generic[P, R]):
+    """A workflow function, whose first parameter is the Context, and how its runs are started."""
 
-    def __init__(self, fn: Callable[..., R], name: str | None = None, queue: str | None = None) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., R],
+        name: str | None = None,
+        queue: str | None = None,
+        run_timeout: Duration | None = None,
+        execution_timeout: Duration | None = None,
+    ) -> None:
         if not inspect.signature(fn).parameters:
             raise TypeError(f"{fn.__qualname__}: a workflow takes the context as its first parameter")
         super().__init__(fn, name, queue, skip=1)
+        self.run_timeout = _seconds(run_timeout)
+        self.execution_timeout = _seconds(execution_timeout)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> R:
+    # Any, not Context: a unit test may hand in a stand-in.
+    def __call__(self, ctx: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the plain function."""
-        return self.fn(*args, **kwargs)
+        return self.fn(ctx, *args, **kwargs)
+
+    def prepare(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowCall[R]:
+        """Return a call for `client.start`, `ctx.start_child` and the like: parameters may be named in it."""
+        return WorkflowCall(self, args, kwargs)
+
+    def options(self, **changes: Unpack[WorkflowOptions]) -> WorkflowDefinition[P, R]:
+        """Return the same workflow with another queue or time-out."""
+        settings: WorkflowOptions = {
+            "queue": self.queue,
+            "run_timeout": self.run_timeout,
+            "execution_timeout": self.execution_timeout,
+        }
+        _check_options("a workflow", changes, settings)
+        settings.update(changes)
+        return WorkflowDefinition(self.fn, name=self.name, **settings)
 
 
 class ActivityDefinition(Definition[R], Generic[P, R]):
@@ -190,22 +141,22 @@ class ActivityDefinition(Definition[R], Generic[P, R]):
         name: str | None = None,
         queue: str | None = None,
         retry: Retry | None = None,
-        timeout: float | None = TIMEOUT,  # of one attempt, seconds; None = the same
-        heartbeat_timeout: float | None = None,
-        schedule_to_start: float | None = None,  # seconds in the queue, of one attempt; None = any time
-        schedule_to_close: float | None = None,  # seconds over all attempts; None = any time
+        timeout: Duration | None = TIMEOUT,  # of one attempt; None = the same
+        heartbeat_timeout: Duration | None = None,
+        schedule_to_start: Duration | None = None,  # in the queue, of one attempt; None = any time
+        schedule_to_close: Duration | None = None,  # over all attempts; None = any time
     ) -> None:
         super().__init__(fn, name, queue, skip=0)
         self.retry = retry or Retry()
-        self.timeout = timeout
-        self.heartbeat_timeout = heartbeat_timeout
-        self.schedule_to_start = schedule_to_start
-        self.schedule_to_close = schedule_to_close
-        self.command = schedule_command(self.name, self.retry, timeout, heartbeat_timeout)
-        if schedule_to_start is not None:
-            self.command["schedule_to_start_secs"] = schedule_to_start
-        if schedule_to_close is not None:
-            self.command["schedule_to_close_secs"] = schedule_to_close
+        self.timeout = _seconds(timeout)
+        self.heartbeat_timeout = _seconds(heartbeat_timeout)
+        self.schedule_to_start = _seconds(schedule_to_start)
+        self.schedule_to_close = _seconds(schedule_to_close)
+        self.command = schedule_command(self.name, self.retry, self.timeout, self.heartbeat_timeout)
+        if self.schedule_to_start is not None:
+            self.command["schedule_to_start_secs"] = self.schedule_to_start
+        if self.schedule_to_close is not None:
+            self.command["schedule_to_close_secs"] = self.schedule_to_close
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the plain function, here and now: nothing is recorded."""
@@ -215,26 +166,21 @@ class ActivityDefinition(Definition[R], Generic[P, R]):
         """Return a call that `ctx.execute_parallel` makes."""
         return Call(self, args, kwargs)
 
-    def options(self, **changes: Any) -> ActivityDefinition[P, R]:
-        """Return the same activity with another queue, retry or time-out, named as in `app.activity`.
-
-        `retry` may be a Retry or a dict of the fields of Retry to change.
-        """
-        retry = changes.pop("retry", self.retry)
-        if isinstance(retry, dict):
-            retry = replace(self.retry, **retry)
+    def options(self, **changes: Unpack[ActivityOptions]) -> ActivityDefinition[P, R]:
+        """Return the same activity with another queue, retry or time-out, named as in `app.activity`."""
         settings: dict[str, Any] = {
             "queue": self.queue,
+            "retry": self.retry,
             "timeout": self.timeout,
             "heartbeat_timeout": self.heartbeat_timeout,
             "schedule_to_start": self.schedule_to_start,
             "schedule_to_close": self.schedule_to_close,
         }
-        unknown = set(changes) - set(settings)
-        if unknown:
-            raise TypeError(f"no such option of an activity: {', '.join(sorted(unknown))}")
+        _check_options("an activity", changes, settings)
         settings.update(changes)
-        return ActivityDefinition(self.fn, name=self.name, retry=retry, **settings)
+        if isinstance(settings["retry"], dict):
+            settings["retry"] = replace(self.retry, **settings["retry"])
+        return ActivityDefinition(self.fn, name=self.name, **settings)
 
 
 @dataclass(frozen=True)
@@ -244,6 +190,50 @@ class Call(Generic[R]):
     activity: ActivityDefinition[..., R]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WorkflowCall(Generic[R]):
+    """A workflow and its arguments, not started yet. `workflow.prepare(...)` makes one."""
+
+    workflow: WorkflowDefinition[..., R]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Target(NamedTuple):
+    """What a start, a child or a successor is to run, and with what."""
+
+    name: str
+    definition: WorkflowDefinition[..., Any] | None  # None = known by its name only
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def input(self) -> Any:
+        """The input that the arguments make. Raises TypeError when they do not fit."""
+        pack = self.definition.binding.pack if self.definition else unbound_input
+        return pack(self.args, self.kwargs)
+
+
+def target(
+    workflow: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    workflows: Mapping[str, WorkflowDefinition[..., Any]],
+) -> Target:
+    """Return what `workflow` means: a definition, a prepared call, or a name, maybe that of one of `workflows`."""
+    if isinstance(workflow, WorkflowCall):
+        if args or kwargs:
+            raise TypeError(f"'{workflow.workflow.name}' was prepared with its arguments: it takes no others")
+        return Target(workflow.workflow.name, workflow.workflow, workflow.args, workflow.kwargs)
+    if isinstance(workflow, str):
+        return Target(workflow, workflows.get(workflow), args, kwargs)
+    if isinstance(workflow, WorkflowDefinition):
+        return Target(workflow.name, workflow, args, kwargs)
+    raise TypeError(
+        f"{workflow!r:.100} is no workflow: decorate the function with @app.workflow, or give a workflow's name"
+    )
 
 
 def schedule_command(name: str, retry: Retry, timeout: float | None, heartbeat_timeout: float | None) -> dict[str, Any]:
@@ -257,9 +247,9 @@ def schedule_command(name: str, retry: Retry, timeout: float | None, heartbeat_t
     }
     tuning = {
         "max_attempts": retry.max_attempts,
-        "initial_interval_secs": retry.initial,
+        "initial_interval_secs": seconds(retry.initial),
         "backoff_coefficient": retry.backoff,
-        "max_interval_secs": retry.max_interval,
+        "max_interval_secs": _seconds(retry.max_interval),
         "non_retryable": retry.names(),
         "jitter": retry.jitter,
         "start_to_close_secs": TIMEOUT if timeout is None else timeout,
@@ -270,8 +260,11 @@ def schedule_command(name: str, retry: Retry, timeout: float | None, heartbeat_t
     return command
 
 
-def unbound_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Make the input of what is known by its name only: one argument, or keywords."""
-    if len(args) > 1 or (args and kwargs):
-        raise TypeError("what is known by its name only takes one argument (its whole input), or keywords")
-    return args[0] if args else (kwargs or None)
+def _seconds(duration: Duration | None) -> float | None:
+    return None if duration is None else seconds(duration)
+
+
+def _check_options(what: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise TypeError(f"no such option of {what}: {', '.join(unknown)}")

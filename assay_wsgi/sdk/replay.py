@@ -44,12 +44,12 @@ class Turn(NamedTuple):
 
 
 def replay(
-    definition: WorkflowDefinition[Any],
+    definition: WorkflowDefinition[..., Any],
     info: RunInfo,
     history: History,
     activities: Mapping[str, ActivityDefinition[..., Any]] | None = None,
     shown: bytes | None = None,  # the state that queries show already
-    workflows: Mapping[str, WorkflowDefinition[Any]] | None = None,
+    workflows: Mapping[str, WorkflowDefinition[..., Any]] | None = None,
 ) -> Turn:
     """Take one turn. Never raises: what the code raises becomes part of the answer."""
     course = Course(info, history)
@@ -88,7 +88,11 @@ def replay(
 
 
 def _run(
-    definition: WorkflowDefinition[Any], ctx: Context, course: Course, args: tuple[Any, ...], kwargs: dict[str, Any]
+    definition: WorkflowDefinition[..., Any],
+    ctx: Context,
+    course: Course,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> dict[str, Any] | None:
     """Run the function; return the closing command, or None when it waits."""
     try:

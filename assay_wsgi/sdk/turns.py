@@ -25,7 +25,7 @@ class Turns:
 
     def __init__(
         self,
-        workflows: Mapping[str, WorkflowDefinition[Any]],
+        workflows: Mapping[str, WorkflowDefinition[..., Any]],
         activities: Mapping[str, ActivityDefinition[..., Any]],
         cache: RunCache,
         lock: threading.Lock,

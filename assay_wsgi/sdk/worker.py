@@ -64,7 +64,7 @@ class Worker:
 
     def __init__(
         self,
-        workflows: Mapping[str, WorkflowDefinition[Any]],
+        workflows: Mapping[str, WorkflowDefinition[..., Any]],
         activities: Mapping[str, ActivityDefinition[..., Any]],
         url: str = DEFAULT_URL,
         token: str | None = None,

@@ -262,7 +262,7 @@ def test_a_parent_recalls_its_child(work: Assay) -> None:
 
 
 def test_a_chain_loses_no_signal_and_its_starter_gets_the_last_result(work: Assay) -> None:
-    handle = work.client.start(Counter, {"seen": [], "left": 10}, id="counter")
+    handle = work.client.start(Counter.prepare(seen=[], left=10), id="counter")
     for n in range(10):
         work.client.handle("counter").signal("count", n)
 

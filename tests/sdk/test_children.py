@@ -47,6 +47,31 @@ def test_a_child_is_asked_for_with_an_id_made_of_its_parents() -> None:
     }
 
 
+def test_a_child_may_be_a_prepared_call_and_has_the_time_outs_of_its_workflow() -> None:
+    limited = Ship.options(run_timeout=timedelta(minutes=1), execution_timeout=3600)
+
+    @Assay().workflow
+    def order(ctx: Context) -> Any:
+        ctx.start_child(limited.prepare(street="Main", number=8), id="first")
+        ctx.start_child(limited, 9, id="second", run_timeout=None)
+        return ctx.sleep(1)
+
+    first, second = Past().turn(order).commands[:2]
+
+    assert first["input"] == {"number": 8, "street": "Main"}
+    assert (first["run_timeout_secs"], first["execution_timeout_secs"]) == (60.0, 3600.0)
+    assert second["input"] == {"number": 9}
+    assert "run_timeout_secs" not in second
+
+
+def test_what_is_no_workflow_cannot_be_a_child() -> None:
+    @Assay().workflow
+    def order(ctx: Context) -> Any:
+        return ctx.execute_child(len, "abc")
+
+    assert "is no workflow: decorate the function with @app.workflow" in trouble(Past().turn(order))
+
+
 def test_a_child_may_be_known_by_its_name_and_have_options() -> None:
     @Assay().workflow
     def named(ctx: Context) -> Any:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
+from datetime import datetime
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -28,6 +33,7 @@ from assay_wsgi.sdk import WorkflowClosed
 from assay_wsgi.sdk import WorkflowFailed
 from assay_wsgi.sdk import WorkflowTimedOut
 from assay_wsgi.sdk.transport import Connection
+from tests.processes import until
 
 STARTED = {"workflow_id": "o-1", "run_id": "run-o-1-1", "status": "PENDING"}
 LOST = requests.ConnectionError("reset by peer")
@@ -85,7 +91,7 @@ def client(network: Network, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
-    monkeypatch.setattr("assay_wsgi.sdk.client.time.sleep", slept.append)
+    monkeypatch.setattr("assay_wsgi.sdk.caller.time.sleep", slept.append)
     return slept
 
 
@@ -140,6 +146,56 @@ def test_a_start_by_name_goes_to_the_clients_queue(client: Client, network: Netw
         client.start("Sell", ide="typo")
 
 
+@app.workflow(name="transfer", run_timeout=timedelta(minutes=1), execution_timeout=3600)
+def Transfer(ctx: Context, source: str, amount: int, note: str = "") -> str:
+    return note
+
+
+def test_arguments_become_the_input_as_the_workflow_names_them(client: Client, network: Network) -> None:
+    network.answers(*[(201, STARTED)] * 3)
+
+    client.start(Transfer, "a", 3)
+    client.start(Transfer.prepare("a", note="n", amount=3), run_timeout=None)
+    client.start(Transfer.options(queue="money", execution_timeout=None), "a", 3, "n", queue=None)
+
+    plain, prepared, changed = network.bodies()
+    assert (plain["workflow_type"], plain["task_queue"], plain["input"]) == (
+        "transfer",
+        "q",
+        {"source": "a", "amount": 3},
+    )
+    assert (plain["run_timeout_secs"], plain["execution_timeout_secs"]) == (60.0, 3600.0)
+    assert prepared["input"] == changed["input"] == {"source": "a", "amount": 3, "note": "n"}
+    assert "run_timeout_secs" not in prepared
+    assert changed["task_queue"] == "money"
+    assert "execution_timeout_secs" not in changed
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (lambda client: client.start(len, "abc"), "is no workflow: decorate the function with @app.workflow"),
+        (lambda client: client.start(Buy), "missing a required argument: 'order'"),
+        (lambda client: client.start(Buy, Order("a"), 2), "too many positional arguments"),
+        (lambda client: client.start(Buy.prepare(Order("a")), 2), "'Buy' was prepared with its arguments"),
+        (lambda client: client.start(Transfer, source="a"), r"source \(parameters are named in a call"),
+        (lambda client: client.start("Sell", 1, 2), "takes one argument"),
+    ],
+)
+def test_a_start_that_does_not_fit_its_workflow_is_not_sent(client: Client, start: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        start(client)
+
+
+def test_a_start_may_have_a_key_that_outlives_its_process(client: Client, network: Network) -> None:
+    network.answers((201, STARTED))
+
+    client.start(Buy, Order("a"), idempotency_key="order-1")
+
+    assert network.sent[0].headers["Idempotency-Key"] == "order-1"
+    assert "idempotency_key" not in network.bodies()[0]
+
+
 @pytest.mark.parametrize("trouble", [LOST, (503, {"error": "busy", "code": "store_busy"}), (502, b"<html>")])
 def test_a_start_is_repeated_with_the_same_key(
     client: Client, network: Network, pauses: list[float], trouble: Any
@@ -161,7 +217,7 @@ def test_the_service_says_when_to_come_again(client: Client, network: Network, p
 
 
 def test_patience_ends(network: Network, client: Client, pauses: list[float]) -> None:
-    client._patience = 0.0
+    client._caller.patience = 0.0
     network.answers(LOST)
 
     with pytest.raises(Unavailable, match="no answer from http://engine:8080"):
@@ -281,7 +337,7 @@ def test_what_is_done_to_a_run_is_done_once(
 ) -> None:
     network.answers(LOST, {"ok": True})
 
-    act(client.handle("o-1", "r-1"))
+    act(client.handle("o-1", run_id="r-1"))
 
     assert network.bodies() == [body, body]
     assert network.paths()[0] == f"POST /api/v1/workflows/o-1{path}?namespace=shop&run_id=r-1"
@@ -299,17 +355,30 @@ def test_a_signal_gets_an_id_of_its_own(client: Client, network: Network) -> Non
     assert first["signal_id"] != second["signal_id"]
 
 
-def test_events_come_page_by_page_decoded(client: Client, network: Network) -> None:
-    def page(*seqs: int) -> list[dict[str, Any]]:
-        return [{"seq": seq, "event_type": "X", "payload": '{"n": 1}'} for seq in seqs]
+def event(seq: int) -> dict[str, Any]:
+    return {"seq": seq, "event_type": "X", "payload": '{"n": 1}'}
 
-    network.answers(page(*range(1, 1001)), page(1001))
+
+def test_events_come_page_by_page_decoded(client: Client, network: Network) -> None:
+    link = {"Link": '</api/v1/workflows/o-1/events?limit=1000&after_seq=2>; rel="next"'}
+    network.answers(record("RUNNING"), (200, [event(1), event(2)], link), [event(3)])
 
     events = list(client.handle("o-1").events())
 
-    assert [event["seq"] for event in events] == list(range(1, 1002))
+    assert [one["seq"] for one in events] == [1, 2, 3]
     assert events[0]["payload"] == {"n": 1}
-    assert "after_seq=1000" in network.paths()[1]
+    assert network.paths()[2].endswith("run_id=run-o-1-1&after_seq=2&limit=1000")
+
+
+def test_a_history_is_followed_until_its_run_is_closed(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers(record("RUNNING"), [event(1)], record("RUNNING"), [], record("RUNNING"), [event(2)])
+    network.answers(record("TIMED_OUT"), [event(3)])
+
+    events = list(client.handle("o-1", run_id="r-1").events(follow=True))
+
+    assert [one["seq"] for one in events] == [1, 2, 3]
+    assert len(pauses) == 3
+    assert pauses[1] > pauses[2]
 
 
 def test_a_list_follows_the_cursor(client: Client, network: Network) -> None:
@@ -323,6 +392,164 @@ def test_a_list_follows_the_cursor(client: Client, network: Network) -> None:
     assert "cursor=c2" in network.paths()[1]
 
 
+def test_a_list_may_be_limited_in_number_and_time(client: Client, network: Network) -> None:
+    link = {"Link": '</api/v1/workflows?cursor=c2>; rel="next"'}
+    network.answers((200, [record("RUNNING")] * 3, link))
+
+    found = list(client.list(limit=2, created_after=datetime(1970, 1, 2, tzinfo=UTC), closed_before=5.5))
+
+    assert len(found) == 2
+    assert "created_after=86400.0" in network.paths()[0]
+    assert "closed_before=5.5" in network.paths()[0]
+    assert list(client.list(limit=0)) == []
+    with pytest.raises(ValueError, match=r"created_before: .* has no time zone"):
+        list(client.list(created_before=datetime(1970, 1, 2)))  # noqa: DTZ001
+
+
+def test_a_run_is_executed_and_its_result_returned(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers((201, STARTED), record("RUNNING"), record("COMPLETED", result='{"total": 5}'))
+
+    assert client.execute(Buy, Order("a"), id="o-1", timeout=timedelta(minutes=1)) == Receipt(5)
+
+    assert network.bodies()[0]["workflow_id"] == "o-1"
+
+
+def test_a_handle_that_knows_its_workflow_reads_its_result(client: Client, network: Network) -> None:
+    network.answers(record("COMPLETED", result='{"total": 5}'), {"value": {"total": 6}})
+
+    assert client.handle("o-1", Buy).result() == Receipt(5)
+    assert client.handle("o-1").query("receipt", Receipt) == Receipt(6)
+
+
+def test_a_run_is_signalled_or_started_with_the_signal(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers(LOST, (201, STARTED))
+
+    handle = client.signal_with_start(Buy, Order("a"), id="o/1", signal="add", payload={"n": 1}, queue="q2")
+
+    first, second = network.bodies()
+    assert first.pop("signal_id")
+    assert first == {
+        "workflow_type": "Buy",
+        "namespace": "shop",
+        "task_queue": "q2",
+        "input": {"sku": "a"},
+        "signal": "add",
+        "payload": {"n": 1},
+    }
+    assert second["signal"] == "add"
+    assert network.paths()[0] == "POST /api/v1/workflows/o%2F1/signal-with-start"
+    assert len({request.headers["Idempotency-Key"] for request in network.sent}) == 1
+    assert handle.run_id == "run-o-1-1"
+
+
+def test_a_run_is_continued_with_an_input_or_as_another_workflow(client: Client, network: Network) -> None:
+    network.answers((201, {**STARTED, "run_id": "r-2"}), (201, {**STARTED, "run_id": "r-3"}))
+    network.answers(record("COMPLETED", result='{"total": 5}', workflow_type="Buy"))
+
+    again = client.handle("o-1", Buy, run_id="r-1").continue_as_new(Order("b"))
+    client.handle("o-1").continue_as_new(Transfer.prepare("a", 1), id="t-1", queue="q3")
+
+    assert (again.run_id, again.result()) == ("r-2", Receipt(5))
+    first, second, _ = network.bodies()
+    assert first == {"input": {"sku": "b"}}
+    assert second == {
+        "workflow_id": "t-1",
+        "task_queue": "q3",
+        "workflow_type": "transfer",
+        "input": {"source": "a", "amount": 1},
+    }
+
+
+def test_children_and_trees_are_decoded_to_the_last_run(client: Client, network: Network) -> None:
+    link = {"Link": '</api/v1/workflows/o-1/children?cursor=c2>; rel="next"'}
+    leaf = {**record("RUNNING"), "children": []}
+    tree = {**record("RUNNING"), "children": [{**record("RUNNING"), "children": [leaf]}], "truncated": False}
+    network.answers((200, [record("RUNNING")], link), (200, [record("FAILED")]), tree)
+    handle = client.handle("o-1")
+
+    assert [one["status"] for one in handle.children()] == ["RUNNING", "FAILED"]
+    found = handle.tree(limit=7)
+
+    assert "cursor=c2" in network.paths()[1]
+    assert network.paths()[2] == "GET /api/v1/workflows/o-1/tree?namespace=shop&limit=7"
+    assert found["children"][0]["children"][0]["input"] == {"sku": "a"}
+    assert found["truncated"] is False
+
+
+def test_a_list_without_a_cursor_is_read_to_its_end(client: Client, network: Network) -> None:
+    full = [{"id": f"w-{n}", "workflows": '["Buy"]', "activities": None} for n in range(1000)]
+    network.answers(full, full[:1], [{"queue": "q"}], {"id": 7, "input": "[1]", "result": None}, {"version": "1"})
+
+    workers = list(client.workers())
+
+    assert len(workers) == 1001
+    assert workers[0]["workflows"] == ["Buy"]
+    assert "offset=1000" in network.paths()[1]
+    assert list(client.queues()) == [{"queue": "q"}]
+    assert client.activity(7)["input"] == [1]
+    assert client.version() == {"version": "1"}
+
+
+def test_a_full_namespace_is_deleted_answer_by_answer(client: Client, network: Network, pauses: list[float]) -> None:
+    network.answers((202, {"ok": True, "done": False, "deleted_workflows": 5}), LOST)
+    network.answers({"ok": True, "done": True, "deleted_workflows": 2})
+    heard: list[int] = []
+
+    assert client.namespaces.delete("old/1", force=True, progress=heard.append) == 7
+
+    assert heard == [5, 7]
+    assert network.paths() == ["DELETE /api/v1/namespaces/old%2F1?force=true"] * 3
+    first, lost, last = (request.headers["Idempotency-Key"] for request in network.sent)
+    assert first != lost == last
+
+
+def test_namespaces_are_made_listed_and_counted(client: Client, network: Network) -> None:
+    network.answers((201, {"name": "a"}), [{"name": "a"}, {"name": "main"}], {"running": 1}, {"ok": True, "done": True})
+
+    assert client.namespaces.create("a") == {"name": "a"}
+    assert [one["name"] for one in client.namespaces.list()] == ["a", "main"]
+    assert client.namespaces.stats("a") == {"running": 1}
+    assert client.namespaces.delete("a") == 0
+    assert network.paths()[3] == "DELETE /api/v1/namespaces/a"
+
+
+class Greeter(BaseHTTPRequestHandler):
+    """Keeps connections alive, and counts them."""
+
+    protocol_version = "HTTP/1.1"
+    connected = 0
+
+    def do_GET(self) -> None:
+        type(self).connected += 1
+        text = b'{"version": "1"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def finish(self) -> None:
+        super().finish()
+        type(self).connected -= 1
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_leaving_a_client_closes_its_connection() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Greeter)
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+
+    with Client(f"http://127.0.0.1:{server.server_port}") as client:
+        assert client.version() == {"version": "1"}
+        assert Greeter.connected == 1
+
+    until(lambda: Greeter.connected == 0)
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
 def test_the_state_is_what_the_queries_show(client: Client, network: Network) -> None:
     network.answers({"state": {"stage": "new"}, "event_seq": 3}, {"value": "new", "event_seq": 3})
     handle = client.handle("o-1")
@@ -333,7 +560,7 @@ def test_the_state_is_what_the_queries_show(client: Client, network: Network) ->
 
 
 def test_a_page_that_is_not_the_service_is_not_an_answer(client: Client, network: Network, pauses: list[float]) -> None:
-    client._patience = 0.0
+    client._caller.patience = 0.0
     network.answers((200, b"<html>welcome</html>"))
 
     with pytest.raises(Unavailable, match="200 without JSON"):
@@ -359,7 +586,7 @@ def test_a_start_may_limit_the_run_and_its_chain(client: Client, network: Networ
     network.answers((201, STARTED), (200, {"results": [STARTED]}))
 
     client.start(Buy, Order("a"), run_timeout=60, execution_timeout=timedelta(hours=1))
-    client.start_many([{"workflow": Buy, "id": "o-2", "run_timeout": timedelta(seconds=5)}])
+    client.start_many([{"workflow": Buy, "input": Order("a"), "id": "o-2", "run_timeout": timedelta(seconds=5)}])
 
     one, many = network.bodies()
     assert (one["run_timeout_secs"], one["execution_timeout_secs"]) == (60.0, 3600.0)
