@@ -30,6 +30,7 @@ from bench.processes import Failed
 from bench.processes import Ground
 from bench.workloads import Sizes
 from demo import blows
+from demo import books
 from demo import ledger
 from demo import main as demo_main
 from demo import proc
@@ -257,3 +258,55 @@ def _blow(kind: str, at: float, *, worker: str = "", bit: bool = True) -> Blow:
 
 def _entry(at: float, worker: str, *, attempt: int) -> Entry:
     return Entry(run_id="run-1", seq=1, attempt=attempt, name="check", at=at, worker=worker)
+
+
+# ------------------------------------------------------------------------------------------ the shop's books
+
+
+def _lines(*words: str) -> list[books.Line]:
+    """Lines of one purchase, a second apart: `labelled 2` is the label of its second parcel."""
+    return [
+        books.Line(float(at), "run-1", "order-1", word.split()[0], int((word.split() + ["0"])[1]))
+        for at, word in enumerate(words)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shipped", "words"),
+    [
+        (True, ("held", "charged", "labelled 2", "labelled 1")),
+        (False, ()),
+        (False, ("held", "released")),
+        (False, ("held", "charged", "labelled 1", "recalled", "refunded", "released")),
+    ],
+    ids=["shipped", "nothing was done", "declined", "undeliverable"],
+)
+def test_books_are_right_where_all_was_shipped_or_all_was_given_back(shipped: bool, words: tuple[str, ...]) -> None:
+    assert books.faults(_lines(*words), shipped, parcels=2, pickup_secs=1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("shipped", "words", "fault"),
+    [
+        (True, ("held", "charged", "charged", "labelled 1"), "charged twice"),
+        (True, ("held", "charged", "labelled 1", "labelled 1"), "labels [1, 1]"),
+        (True, ("held", "charged", "labelled 1"), "shipped in 2 parcels"),
+        (True, ("held", "charged", "labelled 1", "labelled 2", "refunded"), "shipped in 2 parcels"),
+        (False, ("held", "charged", "released"), "owed ['refunded', 'released']"),
+        (False, ("held", "charged", "released", "refunded"), "owed ['refunded', 'released']"),
+        (False, ("held", "released", "refunded"), "owed ['released']"),
+        (False, ("held", "released", "held"), "held after it was released"),
+    ],
+    ids=[
+        "charged twice", "a label twice", "a label is missing", "shipped and refunded", "not refunded",
+        "in the wrong order", "refunded without a charge", "held again",
+    ],
+)  # fmt: skip
+def test_books_that_are_wrong_say_what_is(shipped: bool, words: tuple[str, ...], fault: str) -> None:
+    assert fault in "; ".join(books.faults(_lines(*words), shipped, parcels=2, pickup_secs=1.0))
+
+
+def test_a_label_before_its_time_is_a_fault() -> None:
+    found = books.faults(_lines("held", "charged", "labelled 1"), True, parcels=1, pickup_secs=1.5)
+
+    assert found == ["label 1 was printed 1.000 s after the payment, too early by its timer"]

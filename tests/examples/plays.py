@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from bench.processes import Failed
-from bench.processes import free_port
 from bench.processes import get
+from demo import books
 from examples.nightly_report import BRANCHES
 
 from .stage import Play
@@ -31,7 +31,7 @@ def hello(stage: Stage) -> str:
 
 def documents(stage: Stage) -> str:
     """Three documents go through a service that fails."""
-    port = free_port()
+    port = stage.port_for(8090)
     stage.start("python -m examples.documents.service", "--port", str(port), "--delay", "0")
     stage.start("assay worker", DOCUMENTS_SERVICE_URL=f"http://127.0.0.1:{port}")
 
@@ -45,6 +45,62 @@ def documents(stage: Stage) -> str:
     expect(stats["published"], 3, "documents that the service has published")
     failures = sum(number for word, number in stats["happened"].items() if not word.endswith(" ok"))
     return f"3 documents published, through {failures} failures of the service"
+
+
+def deploy_approval(stage: Stage) -> str:
+    """Approved by button and by signal, rejected, left alone."""
+    program = "python -m examples.deploy_approval"
+    stage.start("assay worker")
+    stage.run(f"{program} ask prod v1.4.0")
+    stage.run(f"{program} ask prod v1.5.0")
+    signalled, late = (
+        stage.client.start("ApproveAndDeploy", deploy, id=f"deploy-test-{deploy['version']}", queue="deploys")
+        for deploy in ({"env": "test", "version": "v1"}, {"env": "test", "version": "v2", "within_secs": 0.5})
+    )
+
+    signalled.signal("approve", {"by": "carol"})
+
+    expect(stage.run(f"{program} approve"), "deployed: https://prod.example.com", "approved by button")
+    expect(stage.run(f"{program} reject"), "not deployed: workflow 'deploy-prod-v1.5.0' was cancelled", "rejected")
+    state = json.loads(stage.run("curl -s http://127.0.0.1:8080/api/v1/workflows/deploy-prod-v1.5.0/state"))
+    statuses = [step["status"] for step in state["value"]["steps"]]
+    expect(statuses, ["done", "cancelled", "skipped"], "the steps of the rejected one")
+    expect(signalled.result(timeout=60), "https://test.example.com", "approved by signal")
+    stage.until(lambda: late.describe()["status"] == "CANCELLED", "the one that nobody approves ends")
+    return "approved by button, by signal, rejected, out of time"
+
+
+def checkout(stage: Stage) -> str:
+    """One order for each way to end."""
+    port = stage.port_for(8091)
+    backend = stage.start("python -m examples.checkout.backend", "--port", str(port), "--delay", "0")
+    stage.until(lambda: bool(backend.tail()), "the back-end listens")
+    stage.start("assay worker", CHECKOUT_BACKEND_URL=f"http://127.0.0.1:{port}")
+
+    said = [
+        stage.run("python -m examples.checkout.order lamp", "--pickup", "0.2"),
+        stage.run("python -m examples.checkout.order piano"),
+        stage.run("python -m examples.checkout.order sofa", "--pickup", "0.2"),
+        stage.run("python -m examples.checkout.order vase"),
+    ]
+
+    ends = [
+        "shipped: label-lamp-",
+        "failed, and everything was given back: activity 'charge' failed: Declined",
+        "failed, and everything was given back: child workflow",
+        "cancelled, and everything was given back",
+    ]
+    expect([line[: len(end)] for line, end in zip(said, ends, strict=True)], ends, "it printed")
+    bought = books.read(json.loads(stage.run("curl -s http://127.0.0.1:8091/books")))
+    runs = list(stage.client.list(type="Checkout"))
+    expect(len(runs), 4, "runs")
+    expect(bought.keys(), {run["run_id"] for run in runs}, "purchases in the books")
+    for run in runs:
+        order = run["input"]
+        shipped = run["status"] == "COMPLETED"
+        faults = books.faults(bought[run["run_id"]], shipped, order["parcels"], order["pickup_secs"])
+        expect(faults, [], f"{run['id']} is {run['status']}: faults in the books")
+    return "shipped, declined, undeliverable, cancelled: the books are right"
 
 
 def nightly_report(stage: Stage) -> str:
@@ -82,6 +138,8 @@ def legacy_worker(stage: Stage) -> str:
 PLAYS = (
     Play("hello", ("hello.py",), hello),
     Play("documents", ("documents/workflow.py",), documents),
+    Play("deploy_approval", ("deploy_approval.py",), deploy_approval),
+    Play("checkout", ("checkout/workflow.py",), checkout),
     Play("nightly_report", ("nightly_report.py",), nightly_report),
     Play("legacy_worker", ("legacy_worker.py",), legacy_worker),
 )

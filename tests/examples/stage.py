@@ -62,12 +62,19 @@ class Stage:
         self._service = serve(ground, url, self.port)
         self._commands = commands(files)
         self._unplayed = set(self._commands) - {"assay serve"}
+        self._addresses = {_README_ADDRESS: f"127.0.0.1:{self.port}"}
         self._children: list[Child] = []
 
     @property
     def unplayed(self) -> set[str]:
         """The commands that a reader is told of and nobody has run yet."""
         return self._unplayed
+
+    def port_for(self, written: int) -> int:
+        """Find a free port in place of one that the docstring names."""
+        port = free_port()
+        self._addresses[f"127.0.0.1:{written}"] = f"127.0.0.1:{port}"
+        return port
 
     def start(self, beginning: str, *more: str, **environ: str) -> Child:
         """Start the command that begins so, with more arguments; it is ended with the stage."""
@@ -120,7 +127,10 @@ class Stage:
         if len(found) != 1:
             raise Failed(f"{len(found)} commands of the docstrings begin with '{beginning}', one should")
         self._unplayed.discard(found[0])
-        program, *argv = shlex.split(found[0].replace(_README_ADDRESS, f"127.0.0.1:{self.port}"))
+        command = found[0]
+        for written, real in self._addresses.items():
+            command = command.replace(written, real)
+        program, *argv = shlex.split(command)
         if program in _PROGRAMS:
             return [*_PROGRAMS[program], *argv, *more], True
         return [program, *argv, *more], False
