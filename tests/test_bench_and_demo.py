@@ -266,7 +266,7 @@ def _entry(at: float, worker: str, *, attempt: int) -> Entry:
 def _lines(*words: str) -> list[books.Line]:
     """Lines of one purchase, a second apart: `labelled 2` is the label of its second parcel."""
     return [
-        books.Line(float(at), "run-1", "order-1", word.split()[0], int((word.split() + ["0"])[1]))
+        books.Line(float(at), "run-1", "order-1", word.split()[0], int(f"{word} 0".split()[1]))
         for at, word in enumerate(words)
     ]
 
