@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo examples storm fsck migrate clean
+.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo examples storm fsck migrate db-status backup clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ fsck: setup ## Check a database (BACKEND=url)
 
 migrate: setup ## Bring a database to this build's schema (BACKEND=url)
 	@$(BIN)/assay db migrate $(if $(BACKEND),--backend '$(BACKEND)')
+
+db-status: setup ## Show what a database is and holds (BACKEND=url)
+	@$(BIN)/assay db status --output table $(if $(BACKEND),--backend '$(BACKEND)')
+
+backup: setup ## Copy a database at work into a new file (TO=file BACKEND=url)
+	@$(BIN)/assay db backup '$(or $(TO),$(error say where to: make backup TO=file))' $(if $(BACKEND),--backend '$(BACKEND)')
 
 clean: ## Remove what the tools left behind, .venv too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,11 +10,15 @@ import click
 
 from ..domain.errors import AssayError
 from ..settings import BackendUrl
+from .groups import LazyGroup
 from .options import backend_option
 from .options import with_settings
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    lazy={"status": "db_status:status", "backup": "backup:backup", "doctor": "db_doctor:doctor"},
+)
 def db() -> None:
     """Look after the database itself."""
 

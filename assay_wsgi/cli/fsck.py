@@ -7,6 +7,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ import click
 from ..settings import BackendUrl
 from .options import backend_option
 from .options import with_settings
+from .progress import Progress
 
 if TYPE_CHECKING:
     from ..store.fsck import Finding
@@ -32,8 +34,8 @@ def fsck(*, backend: str | None, as_json: bool) -> None:
 
     settings, _ = with_settings(backend)
     try:
-        with existing_store(settings) as store:
-            findings = check(store)
+        with existing_store(settings) as store, Progress() as progress:
+            findings = check(store, tell=partial(progress, "checking"))
     except Exception as error:  # noqa: BLE001  a traceback would end with exit code 1, which says: findings
         click.echo(f"assay fsck: {settings.backend.shown} could not be checked: {error}", err=True)
         sys.exit(2)

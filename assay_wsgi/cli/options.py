@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from typing import TypeVar
 
 import click
 
 from ..settings import Settings
 from ..settings import SettingsError
 from ..settings import inherited_environ
+from .output import Output
+from .profile import resolve
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 VERBOSE = "assay_wsgi.verbose"  # in the context: whether `assay -v` was said
 
@@ -19,6 +27,25 @@ backend_option = click.option(
     help="The database: sqlite:///abs.db, sqlite://relative.db, postgresql://...  [default: $DATABASE_URL, "
     "else sqlite://assay-workflow.db]",
 )
+
+
+def output_options(command: AnyFunction) -> AnyFunction:
+    """Give a command that talks to no service --output and --json, and an Output as `output`."""
+
+    @click.option(
+        "--output",
+        "-o",
+        "wanted",
+        metavar="FORMAT",
+        help="table, json, jsonl or yaml.  [env: ASSAY_OUTPUT; default: table on a terminal, else json]",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
+    @functools.wraps(command)
+    def printing(*arguments: Any, wanted: str | None, as_json: bool, **options: Any) -> Any:
+        profile = resolve({"output": "json" if as_json else wanted}, inherited_environ({}))
+        return command(*arguments, output=Output(profile.output), **options)
+
+    return printing  # type: ignore[return-value]  # an option more
 
 
 def with_settings(backend: str | None, more: Mapping[str, str] | None = None) -> tuple[Settings, dict[str, str]]:

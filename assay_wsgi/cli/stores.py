@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Literal
 
+from ..domain.errors import AssayError
 from ..domain.errors import Unavailable
 from ..settings import BackendUrl
 from ..settings import Settings
 from ..store import schema
+from ..store.connection import Connection
 from ..store.dialect import Dialect
 from ..store.dialect import Trouble
 from ..store.postgres import Postgres
 from ..store.sqlite import Sqlite
 from ..store.store import Store
+from .failures import Failed
 
 if TYPE_CHECKING:
     import peewee
+
+_DRIVERS = ("sqlite3", "psycopg", "peewee")  # whose exceptions say what is wrong with the database
 
 
 def dialect_of(backend: BackendUrl) -> Dialect:
@@ -38,6 +43,35 @@ def database(dialect: Dialect, role: Literal["reader", "writer"]) -> Iterator[pe
         if dialect.trouble(error) is Trouble.LOST:
             raise Unavailable(f"the database does not answer: {error}") from error
         raise
+
+
+@contextmanager
+def looked_at(backend: BackendUrl) -> Iterator[Connection]:
+    """Open a database for reading, as it is: nothing is made, migrated or set.
+
+    Raises Failed with what is wrong with it.
+    """
+    if backend.dialect == "sqlite":
+        _refuse_no_file(backend)
+    dialect = dialect_of(backend)
+    try:
+        with database(dialect, "reader") as connected:
+            yield Connection(dialect, connected)
+    except AssayError as error:
+        raise Failed(f"{backend.shown}: {error}") from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in _DRIVERS:
+            raise Failed(f"{backend.shown} cannot be read: {str(error).strip()}") from error
+        raise
+
+
+def _refuse_no_file(backend: BackendUrl) -> None:
+    if backend.in_memory:
+        raise Failed("sqlite://:memory: is another database in each process: name a file")
+    if not Path(backend.path).exists():
+        raise Failed(f"{backend.shown}: there is no file {backend.path}; `assay db migrate` makes a database")
+    if not Path(backend.path).is_file():
+        raise Failed(f"{backend.shown}: {backend.path} is no plain file: name the database file")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 from typing import Protocol
@@ -28,6 +29,15 @@ class Trouble(Enum):
     LOST = "lost"  # the connection is gone
     FULL = "full"  # the database cannot take it now: no space, no memory
     REFUSED = "refused"  # the statement itself is wrong: no use to try again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The program that keeps the database, and what the database takes on disk."""
+
+    version: str
+    bytes: int  # without the journal
+    journal_bytes: int | None = None  # None where it is not the database's own
 
 
 class Dialect(Protocol):
@@ -90,6 +100,15 @@ class Dialect(Protocol):
 
     def check_durability(self, db: Any) -> None:
         """Refuse a database that may lose what it acknowledged. Raises Unavailable."""
+
+    def now(self, db: Any) -> float:
+        """Read the clock that this database goes by, for who only looks."""
+
+    def server(self, db: Any) -> Server:
+        """Say which program keeps the database, and how large it is."""
+
+    def estimated_rows(self, db: Any, table: str) -> int | None:
+        """Say how many rows a table has by the database's own statistics; None where it keeps none."""
 
     def trouble(self, error: BaseException) -> Trouble:
         """Say what a driver's exception means."""

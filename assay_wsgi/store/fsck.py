@@ -7,6 +7,7 @@ one snapshot, so a database may be checked while it works. A rule that only a wo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
@@ -44,7 +45,14 @@ class Finding:
     count: int  # how many there are
 
 
-def check(store: Store, *, slack_secs: float | None = None) -> list[Finding]:
+Tell = Callable[[int, int], None]  # rules checked, of how many
+
+
+def untold(_done: int, _whole: int) -> None:
+    """Tell nobody."""
+
+
+def check(store: Store, *, slack_secs: float | None = None, tell: Tell = untold) -> list[Finding]:
     """Look for broken rules in a database, live or not. Changes nothing.
 
     With `slack_secs` also look for what has been due for longer than that: it means that nobody is at work.
@@ -56,15 +64,16 @@ def check(store: Store, *, slack_secs: float | None = None) -> list[Finding]:
         try:
             if one_snapshot:
                 db.run("SET LOCAL statement_timeout = 0")
-            return examine(db, overdue=overdue)
+            return examine(db, overdue=overdue, tell=tell)
         finally:
             db.rollback()
 
 
-def examine(db: Connection, *, overdue: float | None = None) -> list[Finding]:
+def examine(db: Connection, *, overdue: float | None = None, tell: Tell = untold) -> list[Finding]:
     """Look for broken rules through a connection, in the transaction that it is in."""
     findings = []
-    for each in CHECKS:
+    for done, each in enumerate(CHECKS):
+        tell(done, len(CHECKS))
         if each.only not in (None, db.dialect.name) or (each.timed and overdue is None):
             continue
         params = (overdue,) if each.timed else ()

@@ -17,9 +17,13 @@ import orjson
 import peewee
 import psycopg
 from psycopg import errors
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 
 from ..domain.errors import Unavailable
 from ..jsontext import dumps
+from .dialect import Server
 from .dialect import Trouble
 from .dialect import Wrap
 from .mapping import Table
@@ -131,6 +135,33 @@ class Postgres:
                 raise Unavailable(
                     f"PostgreSQL runs with {name} = off: it may lose what it has acknowledged. Set it to on"
                 )
+
+    def now(self, db: Any) -> float:
+        return float(db.one("SELECT extract(epoch FROM clock_timestamp())::float8")[0])
+
+    def server(self, db: Any) -> Server:
+        version, size = db.one("SELECT current_setting('server_version'), pg_database_size(current_database())")
+        return Server(version=f"PostgreSQL {version}", bytes=size)
+
+    def estimated_rows(self, db: Any, table: str) -> int | None:
+        found = db.one("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(?)", (table,))
+        return None if found is None or found[0] < 0 else int(found[0])
+
+    def client(self) -> tuple[str, dict[str, str]]:
+        """Give what a program of PostgreSQL needs to connect: a connection string without secrets, and environment.
+
+        Secrets go by the environment: everybody on the host may read another's arguments.
+        """
+        known = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
+        shown, hidden = {}, {}
+        for name, value in conninfo_to_dict(self.dsn).items():
+            option = known.get(name)
+            secret = option is not None and option.dispchar == b"*"
+            if secret and option is not None and option.envvar:
+                hidden[option.envvar.decode()] = str(value)
+            elif not secret:
+                shown[name] = value
+        return make_conninfo("", **shown), hidden
 
     def trouble(self, error: BaseException) -> Trouble:
         if isinstance(error, errors.LockNotAvailable):

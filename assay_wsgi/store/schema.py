@@ -212,6 +212,12 @@ def _changing(db: peewee.Database, dialect: Dialect) -> Iterator[None]:
             yield
 
 
+def pending(stored: int, directory: Path = MIGRATIONS, version: int = VERSION) -> list[str]:
+    """Name the steps that `migrate` would take from a version, in order."""
+    steps = _steps(directory, version)
+    return [steps[number].name for number in range(max(stored, 1) + 1, version + 1)]
+
+
 def _run(db: peewee.Database, sql: str, params: Sequence[Any] | None = None) -> Any:
     execute: Any = db.execute_sql  # Peewee ships it untyped
     return execute(sql, params)

@@ -6,13 +6,16 @@ WAL with synchronous=FULL: a commit that was acknowledged survives a power cut.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import peewee
 
 from ..jsontext import dumps
+from .dialect import Server
 from .dialect import Trouble
 from .dialect import Wrap
 from .mapping import Table
@@ -120,6 +123,21 @@ class Sqlite:
 
     def check_durability(self, db: Any) -> None:
         """WAL and synchronous=FULL are set on each writing connection; nothing to ask."""
+
+    def now(self, db: Any) -> float:
+        return time.time()
+
+    def server(self, db: Any) -> Server:
+        pages, size = db.one("PRAGMA page_count")[0], db.one("PRAGMA page_size")[0]
+        journal = Path(f"{self.path}-wal")
+        return Server(
+            version=f"SQLite {db.one('SELECT sqlite_version()')[0]}",
+            bytes=pages * size,
+            journal_bytes=journal.stat().st_size if journal.exists() else 0,
+        )
+
+    def estimated_rows(self, db: Any, table: str) -> int | None:
+        return None
 
     def trouble(self, error: BaseException) -> Trouble:
         text = str(error)
