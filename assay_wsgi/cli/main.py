@@ -14,6 +14,8 @@ COMMANDS = {
     "config": "config:config",
     "db": "db:db",
     "fsck": "fsck:fsck",
+    "healthcheck": "healthcheck:healthcheck",
+    "completion": "completion:completion",
 }
 
 

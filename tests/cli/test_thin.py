@@ -35,6 +35,7 @@ def loaded(*arguments):
         ("worker", "list", "--engine-url", "http://127.0.0.1:1"),
         ("worker", "list", "--engine-url", "http://127.0.0.1:1", "--output", "yaml"),
         ("config", "show"),
+        ("completion", "elvish"),
         ("--help",),
     ],
 )
@@ -43,6 +44,12 @@ def test_a_thin_command_loads_neither_flask_nor_peewee_nor_the_store(call):
 
     assert modules & HEAVY == set()
     assert {name for name in modules if name.startswith(tuple(f"assay_wsgi.{room}" for room in OURS))} == set()
+
+
+def test_a_health_check_loads_no_library_but_click():
+    modules = loaded("healthcheck", "--engine-url", "http://127.0.0.1:1")
+
+    assert modules & {"requests", "urllib3", "yaml", "orjson"} == set()
 
 
 def test_help_does_not_even_load_the_http_library():
