@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from ..settings import BackendUrl
+from .checkup import Looked
+from .checkup import tell
 from .options import backend_option
 from .options import output_options
 from .options import with_settings
@@ -35,17 +36,7 @@ def doctor(*, backend: str | None, output: Output) -> None:
     checks = _checks(settings.backend)
     with looked_at(settings.backend) as db:
         findings = examine(db, checks)
-    if output.table:
-        _print(output, settings.backend, checks, findings)
-    else:
-        output.record(
-            {
-                "database": settings.backend.shown,
-                "checked": [check.name for check in checks],
-                "findings": [dataclasses.asdict(each) for each in findings],
-            }
-        )
-    sys.exit(1 if findings else 0)
+    tell(output, ("database", settings.backend.shown), list(_looked(checks, findings)))
 
 
 def _checks(backend: BackendUrl) -> list[Check]:
@@ -55,13 +46,10 @@ def _checks(backend: BackendUrl) -> list[Check]:
     return sqlite.checks(backend.path) if backend.dialect == "sqlite" else postgres.checks()
 
 
-def _print(output: Output, backend: BackendUrl, checks: Sequence[Check], findings: Sequence[Finding]) -> None:
-    output.line(backend.shown)
+def _looked(checks: Sequence[Check], findings: Sequence[Finding]) -> Iterator[Looked]:
     for check in checks:
         ill = [each for each in findings if each.check == check.name]
         if not ill:
-            output.line(f"  ok     {check.name}: {check.text}")
+            yield Looked(check.name, check.text)
         for each in ill:
-            output.line(f"  WRONG  {check.name}: {each.text}")
-            output.line(f"         {each.advice}")
-    output.line(f"{len(findings)} to see to" if findings else "all well")
+            yield Looked(check.name, each.text, each.advice)

@@ -14,6 +14,7 @@ COMMANDS = {
     "config": "config:config",
     "db": "db:db",
     "fsck": "fsck:fsck",
+    "doctor": "doctor:doctor",
     "healthcheck": "healthcheck:healthcheck",
     "completion": "completion:completion",
 }

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
 
 from assay_wsgi.cli.main import cli
-from tests.live import live
 
 
 @pytest.fixture
@@ -20,40 +16,6 @@ def assay():
         return CliRunner().invoke(cli, ["healthcheck", *arguments], env=environ)
 
     return run
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with live(tmp_path_factory.mktemp("service")) as running:
-        yield f"http://127.0.0.1:{running.port}"
-
-
-@pytest.fixture
-def answering():
-    """The URL of a server that gives one answer to everything."""
-    servers = []
-
-    def serve(status, body, **headers):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, *_):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_service_that_lives_and_is_ready(assay, service):
@@ -93,14 +55,14 @@ def test_nobody_there(assay):
     ],
 )
 def test_what_answers_but_is_not_well_is_told(assay, answering, status, body, said):
-    result = assay("--ready", "--engine-url", answering(status, body))
+    result = assay("--ready", "--engine-url", answering(lambda _: (status, body, {})))
 
     assert result.exit_code == 1
     assert said in result.output
 
 
 def test_a_redirect_is_not_followed(assay, answering, service):
-    result = assay("--engine-url", answering(302, "", Location=f"{service}/livez"))
+    result = assay("--engine-url", answering(lambda path: (302, "", {"Location": service + path})))
 
     assert result.exit_code == 1
     assert "HTTP 302" in result.output
