@@ -13,9 +13,28 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from .app import create_app as create_app
     from .app import init_app as init_app
+    from .domain.errors import AlreadyStarted as AlreadyStarted
+    from .domain.errors import AssayError as AssayError
+    from .domain.errors import NotFound as NotFound
+    from .domain.errors import StoreBusy as StoreBusy
+    from .domain.errors import WorkflowClosed as WorkflowClosed
+    from .domain.errors import WrongTransaction as WrongTransaction
+    from .domain.requests import Idempotency as Idempotency
+    from .domain.requests import RunRef as RunRef
+    from .domain.requests import SentSignal as SentSignal
+    from .domain.requests import StartRun as StartRun
     from .engine import Engine as Engine
 
-_HOMES = {"create_app": "app", "init_app": "app", "Engine": "engine"}
+_HOMES = {
+    "create_app": "app",
+    "init_app": "app",
+    "Engine": "engine",
+    **dict.fromkeys(("Idempotency", "RunRef", "SentSignal", "StartRun"), "domain.requests"),
+    **dict.fromkeys(
+        ("AlreadyStarted", "AssayError", "NotFound", "StoreBusy", "WorkflowClosed", "WrongTransaction"),
+        "domain.errors",
+    ),
+}
 
 
 def __getattr__(name: str) -> object:

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": {"api", "engine", "domain", "settings"},
     "cli": {"app", "sidecar", "engine", "store", "domain", "settings", "sdk", "version"},
     "__main__": {"cli"},
-    "": {"app", "engine", "version"},  # the package itself: its version, and create_app and its like when asked for
+    "": {"app", "domain", "engine", "version"},  # its version at load, the rest when asked for
 }
 DRIVERS = {"sqlite3", "psycopg", "psycopg_pool"}
 ENVIRONMENT = {"settings", "sdk"}  # may read the environment; sdk/ stands alone and reads its own names

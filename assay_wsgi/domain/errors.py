@@ -5,7 +5,7 @@ AssayError
 +-- Conflict            the thing is there, but not in a state that allows it
 |   +-- LeaseLost, StaleAttempt, WorkflowClosed, UnhandledEvents, Nondeterminism, ...
 +-- Invalid             the request itself is wrong
-|   +-- BadCommand
+|   +-- BadCommand, WrongTransaction, ...
 +-- Unavailable         try again: nothing was decided (or, OutcomeUnknown, nobody can tell)
 """
 
@@ -141,6 +141,12 @@ class Invalid(AssayError):
     """The request cannot be understood or is out of bounds."""
 
     code = "invalid"
+
+
+class WrongTransaction(Invalid):
+    """The program that embeds the engine gave it a database or a transaction that cannot carry its writes."""
+
+    code = "wrong_transaction"
 
 
 class BadCommand(Invalid):

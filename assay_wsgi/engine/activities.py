@@ -41,6 +41,6 @@ class Activities:
         `task_token` = the lease on the run's task by which a worker may do so. Raises NotFound, WorkflowClosed,
         LeaseLost, Nondeterminism, AmbiguousNamespace, IdempotencyKeyReused.
         """
-        operation = AddActivity(*named(self._store, ref), command, task_token)
+        operation = AddActivity(*named(self._store.read, ref), command, task_token)
         answer = self._committer.do(Keyed.of(operation, idempotency, self._store.settings))
         return answer["activity"], answer["created"]

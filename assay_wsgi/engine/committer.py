@@ -17,12 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ..domain.errors import AssayError
 from ..domain.errors import OutcomeUnknown
 from ..domain.errors import StoreBusy
 from ..store.claims import Taker
+from ..store.connection import Connection
 from ..store.needs import BeginAgain
 from ..store.needs import Waited
 from ..store.store import Store
@@ -66,7 +68,7 @@ class Committer:
         self._queue: deque[_Ticket] = deque()
         self._led = False
         self._last_was_heavy = False
-        self._slow_lane = None if store.dialect.writers_queue else SlowLane(store, self._tell)
+        self._slow_lane = None if store.dialect.writers_queue else SlowLane(store, self.tell)
 
     def submit(self, operations: Sequence[Operation], taker: Taker | None = None) -> list[Outcome]:
         """Have operations done, each with an outcome of its own, and let `taker` claim after them.
@@ -99,6 +101,10 @@ class Committer:
         if outcome.error is not None:
             raise outcome.error
         return outcome.answer
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Lend a connection for reading what is committed."""
+        return self._store.read()
 
     def close(self) -> None:
         """Close the connections. Nothing may be handed in any more."""
@@ -149,7 +155,7 @@ class Committer:
                 if ticket is not own:
                     ticket.gate.release()
         if left is not None:
-            self._tell(left)
+            self.tell(left)
 
     def _take_batch(self, own: _Ticket) -> list[_Ticket]:
         """Take tickets up to the weight of a batch; a heavier one goes alone."""
@@ -227,7 +233,8 @@ class Committer:
         busy = Outcome(error=StoreBusy("the database is busy: nothing was written, try again"))
         return [lambda: busy] * len(operations)
 
-    def _tell(self, left: Left) -> None:
+    def tell(self, left: Left) -> None:
+        """Wake whom a commit left work for; a hint only, so it never raises."""
         try:
             self._on_commit(left)
         except Exception:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 from ..domain.errors import AmbiguousNamespace
 from ..domain.errors import NotFound
 from ..domain.requests import RunRef
 from ..store import reads
 from ..store.connection import Connection
-from ..store.store import Store
 
 
-def named(store: Store, ref: RunRef) -> tuple[str, str, int | None, str | None]:
+def named(
+    read: Callable[[], AbstractContextManager[Connection]], ref: RunRef
+) -> tuple[str, str, int | None, str | None]:
     """Resolve a reference to (namespace, workflow_id, run_key, run_id). Raises NotFound, AmbiguousNamespace."""
     namespace = ref.namespace
     if namespace is None:
-        with store.read() as db:
+        with read() as db:
             namespace = _only_namespace(db, ref.workflow_id)
     run_key = None if ref.run_id is None else _key_in(ref)
     return namespace, ref.workflow_id, run_key, ref.run_id

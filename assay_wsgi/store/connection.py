@@ -23,7 +23,7 @@ class Connection:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
         """Run a statement with `?` marks and fetch all its rows."""
-        cursor = self.database.cursor()
+        cursor = self._cursor()
         cursor.execute(self.dialect.sql(sql), params)
         found: list[Any] = cursor.fetchall()
         cursor.close()
@@ -36,7 +36,7 @@ class Connection:
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement and give the number of rows that it touched."""
-        cursor = self.database.cursor()
+        cursor = self._cursor()
         cursor.execute(self.dialect.sql(sql), params)
         count: int = cursor.rowcount
         cursor.close()
@@ -44,11 +44,14 @@ class Connection:
 
     def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run a statement once a row and give the number of rows touched in all."""
-        cursor = self.database.cursor()
+        cursor = self._cursor()
         cursor.executemany(self.dialect.sql(sql), rows)
         count: int = cursor.rowcount
         cursor.close()
         return count
+
+    def _cursor(self) -> Any:
+        return self.database.cursor()
 
     def begin(self, mode: str = "") -> None:
         """Begin a transaction."""

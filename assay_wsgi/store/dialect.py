@@ -110,5 +110,27 @@ class Dialect(Protocol):
     def estimated_rows(self, db: Any, table: str) -> int | None:
         """Say how many rows a table has by the database's own statistics; None where it keeps none."""
 
+    def host_refusal(self, database: Any) -> str | None:
+        """Say why a program's own Peewee database cannot carry what the engine writes, or None."""
+
+    @property
+    def begin_to_write(self) -> tuple[str, ...]:
+        """What Peewee's `transaction` is given, so that its BEGIN makes a writer."""
+
+    def transaction_state(self, raw: Any) -> str:
+        """Say of a driver's connection whether a transaction is open on it: none | open | failed."""
+
+    def plain_cursor(self, raw: Any) -> Any:
+        """Give a cursor of a host's connection whose rows are tuples, whatever its host likes better."""
+
+    def place(self, db: Any) -> tuple[str, ...]:
+        """Say which database a connection leads to, first in words for people. Raises WrongTransaction."""
+
+    def enter_host(self, db: Any, wait_secs: float) -> str:
+        """Set what a unit needs in a host's transaction. Gives what `leave_host` needs. Raises WrongTransaction."""
+
+    def leave_host(self, db: Any, before: str) -> None:
+        """Set everything back, after a unit; a roll-back to the savepoint does so by itself."""
+
     def trouble(self, error: BaseException) -> Trouble:
         """Say what a driver's exception means."""

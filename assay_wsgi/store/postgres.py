@@ -20,9 +20,12 @@ from psycopg import errors
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import tuple_row
 
 from ..domain.errors import Unavailable
+from ..domain.errors import WrongTransaction
 from ..jsontext import dumps
+from ..jsontext import loads
 from .dialect import Server
 from .dialect import Trouble
 from .dialect import Wrap
@@ -31,6 +34,9 @@ from .mapping import Table
 _TIMEOUTS = {"writer": ("100ms", "10s"), "slow": ("50ms", "10s"), "reader": ("1s", "10s")}
 _JOIN_BY_KEY = "-c enable_hashjoin=off -c enable_mergejoin=off"
 _NO_SCANS = "-c enable_seqscan=off"
+_IN_HOST = {"lock_timeout": "", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_HOST_SETTINGS_ARE = ", ".join(f"current_setting('{name}')" for name in _IN_HOST)
+_SET_IN_HOST = "SELECT " + ", ".join(f"set_config('{name}', ?, true)" for name in _IN_HOST)
 _CONFLICTS = (
     errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation, errors.QueryCanceled,
 )  # fmt: skip
@@ -162,6 +168,51 @@ class Postgres:
             elif not secret:
                 shown[name] = value
         return make_conninfo("", **shown), hidden
+
+    def host_refusal(self, database: Any) -> str | None:
+        if not isinstance(database, peewee.PostgresqlDatabase):
+            kind = f"{type(database).__module__}.{type(database).__name__}"
+            return f"the engine is on PostgreSQL, so it needs a peewee.PostgresqlDatabase, not {kind}"
+        return None
+
+    @property
+    def begin_to_write(self) -> tuple[str, ...]:
+        return ()
+
+    def transaction_state(self, raw: Any) -> str:
+        if not hasattr(raw, "pgconn"):
+            raise WrongTransaction(
+                "this database is driven by psycopg2, the engine knows psycopg 3: give "
+                "PostgresqlDatabase(..., prefer_psycopg3=True)"
+            )
+        status = raw.info.transaction_status
+        if status == pq.TransactionStatus.INERROR:
+            return "failed"
+        return "open" if status == pq.TransactionStatus.INTRANS else "none"
+
+    def plain_cursor(self, raw: Any) -> Any:
+        return raw.cursor(row_factory=tuple_row)
+
+    def place(self, db: Any) -> tuple[str, ...]:
+        database, started, there = db.one(
+            "SELECT current_database(), pg_postmaster_start_time()::text, to_regclass('meta')::oid::text"
+        )
+        tables = "" if there else ", without the engine's tables in its search path"
+        return (f"database {database} of a server up since {started}{tables}", str(there))
+
+    def enter_host(self, db: Any, wait_secs: float) -> str:
+        level, *before = db.one(f"SELECT current_setting('transaction_isolation'), {_HOST_SETTINGS_ARE}")
+        if level != "read committed":
+            raise WrongTransaction(
+                f"this transaction is {level.upper()}, in which the engine would decide by rows that have changed "
+                "since: begin it as READ COMMITTED"
+            )
+        values = dict(_IN_HOST, lock_timeout=f"{int(wait_secs * 1000)}ms")
+        db.rows(_SET_IN_HOST, list(values.values()))
+        return dumps(before)
+
+    def leave_host(self, db: Any, before: str) -> None:
+        db.rows(_SET_IN_HOST, loads(before))
 
     def trouble(self, error: BaseException) -> Trouble:
         if isinstance(error, errors.LockNotAvailable):

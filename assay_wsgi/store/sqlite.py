@@ -139,6 +139,35 @@ class Sqlite:
     def estimated_rows(self, db: Any, table: str) -> int | None:
         return None
 
+    def host_refusal(self, database: Any) -> str | None:
+        if self.in_memory:
+            return "an engine in memory has a connection of its own, which no other program can share: use a file"
+        if not isinstance(database, peewee.SqliteDatabase):
+            return f"the engine is on a SQLite file, so it needs a peewee.SqliteDatabase, not {_kind(database)}"
+        return None
+
+    @property
+    def begin_to_write(self) -> tuple[str, ...]:
+        return ("IMMEDIATE",)
+
+    def transaction_state(self, raw: Any) -> str:
+        return "open" if raw.in_transaction else "none"
+
+    def plain_cursor(self, raw: Any) -> Any:
+        cursor = raw.cursor()
+        cursor.row_factory = None
+        return cursor
+
+    def place(self, db: Any) -> tuple[str, ...]:
+        files = {name: path for _, name, path in db.rows("PRAGMA database_list")}
+        return (str(Path(files["main"]).resolve()) if files.get("main") else "in memory",)
+
+    def enter_host(self, db: Any, wait_secs: float) -> str:
+        return ""
+
+    def leave_host(self, db: Any, before: str) -> None:
+        """Nothing was set."""
+
     def trouble(self, error: BaseException) -> Trouble:
         text = str(error)
         if isinstance(error, (sqlite3.OperationalError, peewee.OperationalError)):  # Peewee's: while connecting
@@ -153,3 +182,7 @@ class Sqlite:
         if isinstance(error, ConnectionError):
             return Trouble.LOST
         return Trouble.REFUSED
+
+
+def _kind(database: Any) -> str:
+    return f"{type(database).__module__}.{type(database).__name__}"

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 from typing import Literal
 from typing import cast
@@ -26,7 +27,10 @@ from .liveness import Liveness
 from .postgres import Postgres
 from .sqlite import Sqlite
 from .turnstile import Turnstile
+from .writer import KEY_BLOCK
 from .writer import Writer
+from .writer import moment
+from .writer import take_keys
 
 Clock = Callable[[], float]
 
@@ -54,6 +58,8 @@ class Store:
         self._slots = threading.BoundedSemaphore(1 if dialect.in_memory else self.settings.read_connections)
         self._administration = threading.Lock()
         self._administrator: Writer | None = None
+        self._spare_keys: range = range(0)
+        self._spare_keys_lock = threading.Lock()
         self.leases = Leases(now=self.now, read=self.read, administer=self.administer)
         self.store_id = ""
         self.epoch = ""
@@ -123,12 +129,40 @@ class Store:
 
     def writer(self, role: Literal["writer", "slow"] = "writer") -> Writer:
         """Make a writer with a connection, a place in the turnstile and keys of its own."""
-        turnstile: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        return Writer(lambda: self._connection(role), self.dialect, self._turnstile(), self._clock)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have the turn to write, for a program that writes on a connection of its own."""
+        turnstile = self._turnstile()
+        try:
+            with turnstile:
+                yield
+        finally:
+            if isinstance(turnstile, Turnstile):
+                turnstile.close()
+
+    def take_keys(self, count: int, db: Connection | None) -> Sequence[int]:
+        """Take new keys: in the transaction of `db`, or without one for good, whatever becomes of them."""
+        if db is not None:
+            return take_keys(db, count)
+        with self._spare_keys_lock:
+            if len(self._spare_keys) < count:
+                with self.administer() as own:
+                    self._spare_keys = take_keys(own, max(KEY_BLOCK, count))
+            taken, self._spare_keys = self._spare_keys[:count], self._spare_keys[count:]
+            return taken
+
+    def moment(self, db: Connection, read: tuple[float, int] | None = None) -> tuple[float, int]:
+        """Give the clock and the transaction's mark (0 where there is none); `read` = they were read already."""
+        return moment(self.dialect, self._clock, db, read)
+
+    def _turnstile(self) -> contextlib.AbstractContextManager[Any]:
         if self.dialect.in_memory:
-            turnstile = self._shared_lock
-        elif self.dialect.writers_queue:
-            turnstile = Turnstile(cast(Sqlite, self.dialect).path)
-        return Writer(lambda: self._connection(role), self.dialect, turnstile, self._clock)
+            return self._shared_lock
+        if self.dialect.writers_queue:
+            return Turnstile(cast(Sqlite, self.dialect).path)
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def administer(self) -> Iterator[Connection]:

@@ -10,6 +10,7 @@ the operations run singly. That is the one way out of all of it; there is no sec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
@@ -22,6 +23,8 @@ from ..domain.errors import Unavailable
 from .claims import Floors
 from .claims import Taker
 from .claims import claim
+from .connection import Connection
+from .dialect import Dialect
 from .dialect import Trouble
 from .liveness import Liveness
 from .load import find_and_lock
@@ -35,7 +38,6 @@ from .rows import Rows
 from .write import flush
 from .write import insert_notices
 from .writer import Uncommitted
-from .writer import Writer
 
 ROUNDS = 3
 LARGER_AT_MOST = 10  # times that a decision may ask for more rows
@@ -53,6 +55,21 @@ class Operation(Protocol):
 
     def decide(self, rows: Rows, now: float) -> Change:
         """Decide. Raises AssayError for a refusal, Held, Missing."""
+
+
+class Units(Protocol):
+    """Where units are written: a `Writer`, or a `Guest` of somebody else's transaction."""
+
+    dialect: Dialect
+
+    def unit(self, keys: int) -> AbstractContextManager[Connection]:
+        """Run one unit with at least `keys` new keys at hand."""
+
+    def moment(self, db: Connection, read: tuple[float, int] | None = None) -> tuple[float, int]:
+        """Give the clock and the transaction's mark."""
+
+    def new_key(self) -> int:
+        """Take the next key."""
 
 
 @dataclass(slots=True)
@@ -96,7 +113,7 @@ class Left:
 
 
 def perform(
-    writer: Writer, submissions: Sequence[Submission], floors: Floors, liveness: Liveness, *,
+    writer: Units, submissions: Sequence[Submission], floors: Floors, liveness: Liveness, *,
     rounds: int = ROUNDS, wait: bool = False,
 ) -> Left:  # fmt: skip
     """Run one unit over `submissions` and put the outcomes into them.
@@ -144,7 +161,7 @@ def perform(
 
 
 def _attempt(
-    writer: Writer, submissions: Sequence[Submission], needs: Needs, floors: Floors, liveness: Liveness, *, wait: bool
+    writer: Units, submissions: Sequence[Submission], needs: Needs, floors: Floors, liveness: Liveness, *, wait: bool
 ) -> Left:
     for submission in submissions:
         submission.outcomes = []

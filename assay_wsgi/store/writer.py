@@ -115,11 +115,7 @@ class Writer:
 
     def moment(self, db: Connection, read: tuple[float, int] | None = None) -> tuple[float, int]:
         """Give the clock and the transaction's mark (0 where there is none); `read` = they were read already."""
-        columns = self.dialect.clock()
-        if columns is None:
-            return (self._clock or time.time)(), 0
-        now, mark = read or db.one(f"SELECT {columns}")
-        return (self._clock() if self._clock else now), mark
+        return moment(self.dialect, self._clock, db, read)
 
     def new_key(self) -> int:
         """Take the next key of the block that `unit` reserved."""
@@ -158,12 +154,9 @@ class Writer:
             self._registered = True
         if self._last_key - self._next_key + 1 >= keys:
             return
-        block = max(KEY_BLOCK, keys)
         # A statement of its own, committed at once: the row is never held through a unit.
-        (after,) = db.one(
-            "UPDATE key_blocks SET next_key = next_key + ? WHERE name = 'keys' RETURNING next_key", (block,)
-        )
-        self._next_key, self._last_key = after - block, after - 1
+        block = take_keys(db, max(KEY_BLOCK, keys))
+        self._next_key, self._last_key = block[0], block[-1]
 
     def _settle(self, error: BaseException) -> None:
         """Find out whether the unit was committed. Returns if it was, raises Uncommitted if not."""
@@ -198,3 +191,20 @@ class Writer:
 def _number(row: Sequence[int] | None) -> int:
     """Give the number of a row of `units`; one that was pruned certainly was not stamped by the unit in question."""
     return -1 if row is None else int(row[0])
+
+
+def take_keys(db: Connection, count: int) -> range:
+    """Take new keys, in the transaction that is open or at once."""
+    (after,) = db.one("UPDATE key_blocks SET next_key = next_key + ? WHERE name = 'keys' RETURNING next_key", (count,))
+    return range(after - count, after)
+
+
+def moment(
+    dialect: Dialect, clock: Callable[[], float] | None, db: Connection, read: tuple[float, int] | None = None
+) -> tuple[float, int]:
+    """Give the clock and the transaction's mark (0 where there is none); `read` = they were read already."""
+    columns = dialect.clock()
+    if columns is None:
+        return (clock or time.time)(), 0
+    now, mark = read or db.one(f"SELECT {columns}")
+    return (clock() if clock else now), mark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 from bench.processes import Failed
 from bench.processes import get
@@ -135,8 +136,32 @@ def legacy_worker(stage: Stage) -> str:
     return "one run before the service's restart, one after it"
 
 
+def embedding(stage: Stage) -> str:
+    """As a library, in a transaction, and in a Flask application that a worker connects to."""
+    expect(stage.run("python -m examples.embedding.library"), "PENDING", "the library's run is")
+    orders = stage.run("python -m examples.embedding.in_transaction").splitlines()
+    expect(orders[1:], ["7: PENDING", "8: PENDING"], "orders and their runs")
+    port = stage.port_for(5000)
+    stage.start("python -m flask", "--port", str(port))
+    stage.until(lambda: listens(port), "the application listens")
+    stage.start("assay worker")
+
+    stage.run("curl")
+
+    run = "/flow/api/v1/workflows/greet-Ada"
+    stage.until(lambda: json.loads(get(port, run)[1])["status"] == "COMPLETED", "the run in the application completes")
+    return "a library, two orders with their runs, a greeting in a Flask application"
+
+
+def listens(port: int) -> bool:
+    """Whether a program accepts connections."""
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == 0
+
+
 PLAYS = (
     Play("hello", ("hello.py",), hello),
+    Play("embedding", tuple(f"embedding/{name}.py" for name in ("library", "in_flask", "in_transaction")), embedding),
     Play("documents", ("documents/workflow.py",), documents),
     Play("deploy_approval", ("deploy_approval.py",), deploy_approval),
     Play("checkout", ("checkout/workflow.py",), checkout),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -16,8 +17,11 @@ from assay_wsgi.domain import activities
 from assay_wsgi.domain import turns
 from assay_wsgi.settings import BackendUrl
 from assay_wsgi.store.connection import Connection
+from assay_wsgi.store.guest import Guest
 from assay_wsgi.store.postgres import Postgres
+from assay_wsgi.store.sqlite import Sqlite
 from assay_wsgi.store.turnstile import Turnstile
+from assay_wsgi.store.writer import take_keys
 
 
 def no_run_lock() -> None:
@@ -72,6 +76,16 @@ def no_turnstile() -> None:
     Turnstile.release = lambda self: None  # type: ignore[method-assign]
 
 
+def no_lock_of_the_host() -> None:
+    """SQLite: a program that embeds the engine begins as a reader, and is no writer until it needs a key."""
+
+    def late(self: Guest, db: Connection, count: int) -> Iterator[int]:
+        yield from take_keys(db, count)
+
+    Sqlite.begin_to_write = ()  # type: ignore[assignment, method-assign]
+    Guest._new_keys = late  # type: ignore[assignment, method-assign]
+
+
 def no_token_check() -> None:
     """Any token of a run or an activity is as good as the one that holds the lease."""
     take = turns.take
@@ -93,6 +107,7 @@ IN_THE_PROCESS: dict[str, Callable[[], None]] = {
     "BEGIN IMMEDIATE": no_begin_immediate,
     "IMMEDIATE": begin_deferred,
     "turnstile": no_turnstile,
+    "host's lock": no_lock_of_the_host,
     "token check": no_token_check,
 }
 

@@ -36,6 +36,7 @@ from assay_wsgi.store import claims
 from assay_wsgi.store import reads
 from assay_wsgi.store import unit
 from assay_wsgi.store.turnstile import Turnstile
+from tests.engine.hosts import Shop
 from tests.processes import PATIENCE_SECS
 
 from . import guards
@@ -67,6 +68,7 @@ class Racer:
     def __init__(self, pipe: Pipe, url: str, lane_mates: Any) -> None:
         self._pipe = pipe
         self._sending = threading.Lock()
+        self._url = url
         self._lane_mates = lane_mates
         self._hold_at: str | None = None
         self._every_time = False
@@ -170,6 +172,14 @@ class Racer:
         for thread in threads:
             thread.join()
         return said
+
+    def in_transaction(self, does: str, workflow_id: str) -> Any:
+        """Start or signal a run in a transaction of a program that embeds the engine."""
+        shop = Shop(self._url)
+        with shop.db.connection_context(), self.engine.transaction(shop.db) as flow:
+            if does == "start":
+                return flow.start("Race", workflow_id, task_queue=QUEUE)
+            return flow.signal(workflow_id, "go")
 
     def start(self, workflow_id: str | None, key: str | None = None, namespace: str = "main") -> Any:
         """Start a run, under an Idempotency-Key or not."""

@@ -164,7 +164,7 @@ def a_signal_during_a_close(contest: Contest) -> list[str]:
         tokens = given_taken_runs(engine, ["w"])
     with contest.rivals() as (one, two):
         duel = Duel(one, two, steer("complete", "w", tokens["w"]), act("signal", workflow_id="w"))
-    return _never_lost(contest, {"w": (duel.first, duel.second)})
+    return never_lost(contest, {"w": (duel.first, duel.second)})
 
 
 def signals_during_closes(contest: Contest, times: int) -> list[str]:
@@ -174,10 +174,11 @@ def signals_during_closes(contest: Contest, times: int) -> list[str]:
     signals = [[act("signal", workflow_id=name) for name in tokens]]
     with contest.rivals() as (one, two):
         ones, twos = contest.storm(one, two, (closes, signals), in_step=True)
-    return _never_lost(contest, dict(zip(tokens, zip(ones, twos, strict=True), strict=True)))
+    return never_lost(contest, dict(zip(tokens, zip(ones, twos, strict=True), strict=True)))
 
 
-def _never_lost(contest: Contest, said: Mapping[str, tuple[Said, Said]]) -> list[str]:
+def never_lost(contest: Contest, said: Mapping[str, tuple[Said, Said]]) -> list[str]:
+    """Give what is wrong with (close, signal) pairs."""
     faults = []
     with contest.engine() as engine:
         for name, (close, signal) in said.items():

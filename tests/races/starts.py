@@ -22,7 +22,7 @@ def two_starts_of_one_id(contest: Contest) -> list[str]:
         pass
     with contest.rivals() as (one, two):
         duel = Duel(one, two, act("start", workflow_id="w"), act("start", workflow_id="w"))
-    return _one_start(contest, "w", [duel.first, duel.second])
+    return one_start(contest, "w", [duel.first, duel.second])
 
 
 def starts_of_one_id(contest: Contest, times: int) -> list[str]:
@@ -34,11 +34,12 @@ def starts_of_one_id(contest: Contest, times: int) -> list[str]:
         said = contest.storm(one, two, ([acts] * 8, [acts] * 8), in_step=True)
     faults = []
     for place, name in enumerate(names):
-        faults += _one_start(contest, name, [client[place] for client in said])
+        faults += one_start(contest, name, [client[place] for client in said])
     return faults
 
 
-def _one_start(contest: Contest, name: str, said: Sequence[Said]) -> list[str]:
+def one_start(contest: Contest, name: str, said: Sequence[Said]) -> list[str]:
+    """Give what is wrong with starts of one id."""
     faults = []
     told = Counter(code(outcome) for outcome in said)
     if told != {"ok": 1, "workflow_already_started": len(said) - 1}:

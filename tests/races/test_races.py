@@ -21,6 +21,8 @@ a signal against the end of its wait         run lock                     BEGIN 
 a child's end against its parent's           run lock                     BEGIN IMMEDIATE
 a child's end while its parent continues     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
 two who continue one run                     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
+a host's start and the service's             unique index (open id)       host's lock (with the turnstile)
+a host's signal while its run closes         run lock                     host's lock (with the turnstile)
 
 Each race is first lost without its guard: one process is held after it has looked, until the other is
 through. Then it is held with all guards there (the other waits, or is through without harm), and then run
@@ -51,6 +53,8 @@ from .families import two_who_fire_a_timer
 from .ground import code
 from .ground import events
 from .ground import given_taken_runs
+from .hosts import a_hosts_signal_during_a_close
+from .hosts import a_hosts_start_and_the_services
 from .leases import a_claim_while_its_worker_begins_anew
 from .leases import a_poller_beside_one_that_claims
 from .leases import a_stale_token
@@ -171,6 +175,16 @@ RACES = (
         "two who continue a run", two_who_continue_a_run,
         {kind: (*taken, "unique index (open id)") for kind, taken in UNNUMBERED.items()}, "the chain forks",
         1, continuations_of_one_run, (20, 200),
+    ),
+    Race(
+        "a host's start and the service's", a_hosts_start_and_the_services,
+        {"sqlite": ("host's lock", "turnstile"), "postgres": ("unique index (open id)",)},
+        "w: not one start and the rest refused",
+    ),
+    Race(
+        "a host's signal during a close", a_hosts_signal_during_a_close,
+        {"sqlite": ("host's lock", "turnstile"), "postgres": ("run lock", "unique index (event numbers)")},
+        "('ok', ",
     ),
 )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Three ways to have the engine inside a program: as a library, in a Flask application, in a transaction."""
