@@ -46,7 +46,7 @@ types: setup ## Check types
 bench: setup ## Measure, on both databases (BACKEND=sqlite|postgres, AGAINST=commit)
 	$(BIN)/python -m bench $(if $(BACKEND),--backend '$(BACKEND)') $(if $(AGAINST),--against '$(AGAINST)') $(ARGS)
 
-demo: setup ## Run 200 approvals while everything is killed (BACKEND=sqlite|postgres)
+demo: setup ## Kill everything while 200 approvals and 300 checkouts run (BACKEND=sqlite|postgres)
 	$(BIN)/python -m demo --backend '$(or $(BACKEND),sqlite)' $(ARGS)
 
 examples: setup ## Run every example, end to end (BACKEND=sqlite|postgres)

@@ -1,4 +1,4 @@
-"""The feeder: starts an approval for each document, slowly, and sends the word on it a little later.
+"""The feeder: starts runs, slowly, and says to each a little later what is to be said to it.
 
 It talks to the service through the SDK's client, as any program would: what gets no answer is sent again, with
 the same Idempotency-Key or signal_id.
@@ -13,36 +13,34 @@ from collections.abc import Sequence
 
 from assay_wsgi.sdk import Client
 from assay_wsgi.sdk.transport import Connection
-from examples.documents.feed import decision
-from examples.documents.workflow import ApproveDocument
-from examples.documents.workflow import Document
 
 from .blows import Watch
+from .runs import Errand
 
 PATIENCE_SECS = 60.0
 
 
 class Feeder:
-    """Two threads: one starts, one signals."""
+    """Two threads: one starts, one follows up."""
 
     def __init__(
-        self, url: str, watch: Watch, documents: Sequence[Document], may_feed: Callable[[int], bool], word_after: float
+        self, url: str, watch: Watch, errands: Sequence[Errand], may_feed: Callable[[int], bool], follow_up_secs: float
     ) -> None:
-        """`may_feed(n)`: whether it is time for the n-th document. `word_after`: seconds from start to signal."""
+        """`may_feed(n)`: whether it is time for the n-th run. `follow_up_secs`: from its start to what follows."""
         self.runs: dict[str, str] = {}  # run_id -> workflow_id, of every start that was answered
         self.error: BaseException | None = None
         self.fed = 0
-        self.decided = 0
+        self.followed_up = 0
         self._url = url
         self._watch = watch
-        self._documents = documents
+        self._errands = errands
         self._may_feed = may_feed
-        self._word_after = word_after
-        self._due: list[float] = []  # when the n-th word is due
+        self._follow_up_secs = follow_up_secs
+        self._due: list[float] = []  # when to follow up the n-th
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=work.__name__, daemon=True)
-            for work in (self._start_all, self._decide_all)
+            for work in (self._start_all, self._follow_up_all)
         ]
 
     def start(self) -> None:
@@ -58,8 +56,8 @@ class Feeder:
 
     @property
     def done(self) -> bool:
-        """Whether all documents are started and decided on."""
-        return self.decided == len(self._documents)
+        """Whether all are started and followed up."""
+        return self.followed_up == len(self._errands)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -74,23 +72,21 @@ class Feeder:
 
     def _start_all(self) -> None:
         client = self._client()
-        for number, document in enumerate(self._documents, 1):
+        for number, errand in enumerate(self._errands, 1):
             while not self._may_feed(number):
                 if self._stop.wait(0.02):
                     return
-            handle = client.start(ApproveDocument, document, id=f"approve-{document.id}")
+            handle = errand.start(client)
             assert handle.run_id is not None
             self.runs[handle.run_id] = handle.workflow_id
-            self._due.append(time.monotonic() + self._word_after)
+            self._due.append(time.monotonic() + self._follow_up_secs)
             self.fed = number
 
-    def _decide_all(self) -> None:
+    def _follow_up_all(self) -> None:
         client = self._client()
-        for number, document in enumerate(self._documents, 1):
+        for number, errand in enumerate(self._errands, 1):
             while self.fed < number or self._due[number - 1] > time.monotonic():
                 if self._stop.wait(0.02):
                     return
-            client.handle(f"approve-{document.id}").signal(
-                "approve", decision(number), signal_id=f"decision-{document.id}"
-            )
-            self.decided = number
+            errand.follow_up(client)
+            self.followed_up = number

@@ -18,6 +18,7 @@ from .blows import WORKER
 from .blows import Blow
 
 Key = tuple[str, int]  # run_id, seq of the activity
+ENDED = ("COMPLETED", "FAILED", "CANCELLED")  # what an activity of a closed run may be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Scheduled:
 
     status: str
     recorded: int  # ActivityCompleted events
-    failed_attempts: frozenset[int]  # attempts that were reported as failed: the service's script, or a time-out
+    failed_attempts: frozenset[int]  # attempts that were reported as failed: by script, refused, or timed out
 
 
 def recorded(reader: Reader) -> dict[Key, Scheduled]:
@@ -97,7 +98,10 @@ class Verdict:
 
 
 def judge(entries: Iterable[Entry], activities: Mapping[Key, Scheduled], blows: Sequence[Blow]) -> Verdict:
-    """Each activity is done at least once and recorded exactly once; a second line must have its cause."""
+    """Each that completed is done at least once and recorded exactly once; a second line must have its cause.
+
+    Whether one may fail or be cancelled is a matter of its run.
+    """
     lines: defaultdict[Key, list[Entry]] = defaultdict(list)
     for entry in entries:
         lines[entry.key].append(entry)
@@ -108,9 +112,10 @@ def judge(entries: Iterable[Entry], activities: Mapping[Key, Scheduled], blows: 
     repeats: defaultdict[str, int] = defaultdict(int)
     for key, activity in activities.items():
         label = f"{key[0]} activity {key[1]}"
-        if activity.status != "COMPLETED" or activity.recorded != 1:
+        completed = activity.status == "COMPLETED"
+        if activity.status not in ENDED or activity.recorded != completed:
             faults.append(f"{label}: {activity.status}, recorded {activity.recorded} times")
-        if not lines[key]:
+        if completed and not lines[key]:
             faults.append(f"{label}: recorded, and nobody did it")
         for earlier, later in zip(lines[key], lines[key][1:], strict=False):
             cause = _cause(earlier, later, activity, blows)

@@ -1,13 +1,18 @@
-"""The processes of the demo: the service, two workers, the unreliable document service; and its database."""
+"""The processes of the demo: the service, two workers, what their activities call; and its database."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import ExitStack
 from contextlib import closing
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.databases import Reader
 from bench.processes import Child
@@ -24,13 +29,16 @@ from . import proc
 from .blows import Watch
 
 WORKERS = ("demo-1", "demo-2")
+DOCUMENTS, SHOP = "examples.documents.service", "examples.checkout.backend"
+CALLED = {DOCUMENTS: "/stats", SHOP: "/books"}  # what the activities call, and where it answers
 _LOOK_SECS = 0.1
 
 
 class Scene:
     """What is on the stage. The names of its parts are those of the blows."""
 
-    def __init__(self, ground: Ground, url: str, serve: Child, port: int, desk_port: int) -> None:
+    def __init__(self, ground: Ground, url: str, serve: Child, port: int, called: Mapping[str, int]) -> None:
+        """`called`: the ports of what the activities call, by module."""
         self.ground = ground
         self.url = url
         self.port = port
@@ -40,7 +48,7 @@ class Scene:
         self.watch = Watch(lambda: self.web)
         self.workers: dict[str, Child] = {}
         self._serve = serve
-        self._desk_port = desk_port
+        self._called = called
         self._ended = threading.Event()
         threading.Thread(target=self._look, name="look", daemon=True).start()
 
@@ -58,10 +66,15 @@ class Scene:
                 *("--url", self.service_url, "--worker-id", worker),
             ),
             {
-                "DOCUMENTS_SERVICE_URL": f"http://127.0.0.1:{self._desk_port}",
+                "DOCUMENTS_SERVICE_URL": f"http://127.0.0.1:{self._called[DOCUMENTS]}",
+                "CHECKOUT_BACKEND_URL": f"http://127.0.0.1:{self._called[SHOP]}",
                 "DEMO_LEDGER": str(self.ledgers[worker]),
             },
         )
+
+    def books(self) -> list[dict[str, Any]]:
+        """What the shop has done, in order."""
+        return list(json.loads(get(self._called[SHOP], CALLED[SHOP])[1]))
 
     def master(self) -> int | None:
         """The present master of gunicorn."""
@@ -106,22 +119,31 @@ class Scene:
 
 @contextmanager
 def scene(ground: Ground, url: str, delay: float) -> Iterator[Scene]:
-    """Set the stage. `delay`: seconds that the document service takes for a request."""
-    desk_port, port = free_port(), free_port()
-    desk_argv = ("-m", "examples.documents.service", "--port", str(desk_port), "--delay", str(delay))
-    with ending(ground.start("documents", desk_argv)) as desk, ending(serve(ground, url, port)) as service:
+    """Set the stage. `delay`: seconds that whatever the activities call takes for a request."""
+    port, called = free_port(), {module: free_port() for module in CALLED}
+    with ExitStack() as ends:
+        children = {
+            module: ends.enter_context(ending(ground.start(module, _argv(module, called[module], delay))))
+            for module in CALLED
+        }
+        service = ends.enter_context(ending(serve(ground, url, port)))
         wait_ready(service, port)
-        wait_until(lambda: _answers(desk, desk_port), 20, "the document service answers")
-        with closing(Scene(ground, url, service, port, desk_port)) as set_:
-            for worker in WORKERS:
-                set_.start_worker(worker)
-            yield set_
+        for module, child in children.items():
+            wait_until(partial(_answers, child, called[module], CALLED[module]), 20, f"{module} answers")
+        set_ = ends.enter_context(closing(Scene(ground, url, service, port, called)))
+        for worker in WORKERS:
+            set_.start_worker(worker)
+        yield set_
 
 
-def _answers(child: Child, port: int) -> bool:
+def _argv(module: str, port: int, delay: float) -> tuple[str, ...]:
+    return ("-m", module, "--port", str(port), "--delay", str(delay))
+
+
+def _answers(child: Child, port: int, path: str) -> bool:
     if not child.alive:
         raise Failed(f"{child.name} ended with {child.process.returncode}:\n{child.tail()}")
     try:
-        return get(port, "/stats")[0] == 200
+        return get(port, path)[0] == 200
     except OSError:
         return False

@@ -15,6 +15,7 @@ from typing import Any
 
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import activity_info
+from examples.checkout import workflow as checkout
 from examples.documents import workflow as documents
 
 
@@ -55,4 +56,4 @@ def enter(path: str) -> None:
         os.close(ledger)
 
 
-app = with_ledger((documents.app,), os.environ.get("DEMO_LEDGER", os.devnull))
+app = with_ledger((documents.app, checkout.app), os.environ.get("DEMO_LEDGER", os.devnull))

@@ -1,173 +1,64 @@
-"""The benchmark and the demo run, at tiny sizes, and say no when they must. Nothing here is about speed."""
+"""The demo runs, at a tiny size, and says no when it must. Nothing here is about speed."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-import shutil
 import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from flask import Flask
-from werkzeug.serving import make_server
 
-from bench import counted
-from bench import counting
-from bench import limits
-from bench import load
-from bench import main as bench_main
-from bench import report
-from bench import workloads
-from bench.databases import databases
-from bench.processes import Failed
-from bench.processes import Ground
-from bench.workloads import Sizes
+from bench.databases import Reader
 from demo import blows
 from demo import books
 from demo import ledger
 from demo import main as demo_main
 from demo import proc
+from demo import runs
+from demo import timers
+from demo.approvals import approvals
 from demo.blows import Blow
+from demo.checkouts import Purchase
+from demo.checkouts import audit
 from demo.ledger import Entry
 from demo.ledger import Scheduled
-
-TINY = Sizes(
-    start_secs=0.2, batch_secs=0.2, hellos=100, polled=100, singles=3, limit_secs=0.1, counted=100, counted_singles=3
-)
-FINISHING = {
-    "SDK": lambda site: workloads.hellos(site, total=100, workers=1),
-    "polling": lambda site: workloads.polling(site, total=100, workers=2),
-}
-
-
-# -------------------------------------------------------------------------------------------- the benchmark
-
-
-@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
-def test_a_repetition_measures_every_figure_of_the_table(backend: str, tmp_path: Path) -> None:
-    with databases(backend) as place:
-        figures = bench_main.repetition(Ground(tmp_path), place, TINY)
-    assert {row.key for row in report.ROWS} <= figures.keys()
-    assert all(value > 0 for value in figures.values())
-    table = report.table("here", [figures, figures], {})
-    assert "hello through the SDK" in table
-    assert "the old way: one by one" in table
-
-
-@pytest.mark.parametrize("finishing", FINISHING)
-@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
-def test_the_counted_pass_counts_what_a_workflow_costs(backend: str, finishing: str, tmp_path: Path) -> None:
-    with databases(backend) as place:
-        costs = counted.count(Ground(tmp_path), place, FINISHING[finishing])
-    assert costs["events"] == 4
-    assert all(costs[name] for name in ("rows", "statements", "commits", "bytes"))
-    assert costs["fsyncs"] or (backend == "sqlite" and not shutil.which("strace"))
-
-
-def test_a_dirty_database_gives_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_main, "fsck", lambda ground, url: "BROKEN history_gapless")
-    for name in ("starts", "batches", "hellos", "polling", "latency"):
-        monkeypatch.setattr(workloads, name, lambda site, **sizes: {"runs": 0.0})
-    monkeypatch.setattr(limits, "flask_per_s", lambda ground, backend, secs: {})
-    with databases("sqlite") as place, pytest.raises(Failed, match="history_gapless"):
-        bench_main.repetition(Ground(tmp_path), place, TINY)
-
-
-def test_a_commit_that_nobody_could_poll_has_no_figure_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    polling = workloads.polling
-    for name in ("starts", "batches", "hellos", "latency"):
-        monkeypatch.setattr(workloads, name, lambda site, **sizes: {"hello_p50_ms": 2.0, "runs": 0.0})
-    monkeypatch.setattr(limits, "flask_per_s", lambda ground, backend, secs: {})
-    with without_polling_routes() as port, databases("sqlite") as place:
-        monkeypatch.setattr(
-            workloads, "polling", lambda site, **sizes: polling(dataclasses.replace(site, port=port), **sizes)
-        )
-        figures = bench_main.repetition(Ground(tmp_path), place, TINY)
-
-    assert figures.keys() == {"hello_p50_ms", "commits_per_s"}
-
-
-@contextmanager
-def without_polling_routes() -> Iterator[int]:
-    """Serve a Flask app that has none of them; give its port."""
-    server = make_server("127.0.0.1", 0, Flask("earlier"))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_what_a_commit_does_not_offer_is_a_dash_in_every_table() -> None:
-    present = {row.key: 50.0 for row in report.ROWS}
-    earlier = {key: value for key, value in present.items() if key != "polled_hellos_per_s"}
-
-    table = report.table("here", [earlier], {"polling": None})
-    beside = report.comparison(("earlier", "present"), [earlier], [present])
-
-    title = "the old way: one by one, 4 polling"
-    assert [line.removeprefix(title).split() for line in table.splitlines() if line.startswith(title)] == [
-        ["-"],
-        ["-"] * 6,
-    ]
-    assert [line.removeprefix(title).split() for line in beside.splitlines() if line.startswith(title)] == [
-        ["-", "50.0", "/s", "-"]
-    ]
-
-
-def test_a_commit_that_is_not_there_ends_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_main.main(["--backend", "sqlite", "--against", "no-such-commit"]) == 1
-    assert "no commit 'no-such-commit'" in capsys.readouterr().err
-
-
-def test_statements_commits_and_rows_are_counted(tmp_path: Path) -> None:
-    counter = counting.Counter(tmp_path)
-    with closing(counter(sqlite3.connect(":memory:", isolation_level=None))) as db:
-        cursor = db.cursor()
-        cursor.execute("CREATE TABLE t (x)")
-        cursor.execute("BEGIN")
-        cursor.executemany("INSERT INTO t VALUES (?)", [(1,), (2,), (3,)])
-        cursor.execute("SELECT * FROM t")
-        assert len(cursor.fetchall()) == 3
-        db.commit()
-    assert counting.read(tmp_path) == counting.Counts(statements=3, commits=1, rows=3)
-
-
-def test_requests_are_numbered_alone_and_in_batches() -> None:
-    order = load.Order(port=1, path="/x", item='{"id":"%N"}', connections=1, first=7, total=2)
-    assert [one.rpartition(b"\r\n")[2] for one in load.requests_of(order)] == [b'{"id":"7"}', b'{"id":"8"}']
-    batch = load.Order(port=1, path="/x", item='{"id":"%N"}', connections=1, batch=2, total=1)
-    (request,) = load.requests_of(batch)
-    assert json.loads(request.rpartition(b"\r\n")[2]) == {"workflows": [{"id": "0"}, {"id": "1"}]}
-
-
-# ------------------------------------------------------------------------------------------------- the demo
+from demo.report import Found
+from demo.report import report
+from demo.runs import End
 
 
 def test_a_small_demo_finishes_and_its_kills_bite(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--documents", "8", "--secs", "6", "--rounds", "1", "--kinds", blows.WORKER, blows.WEB]
+    asked = [
+        "--approvals",
+        "6",
+        "--checkouts",
+        "10",
+        "--secs",
+        "6",
+        "--rounds",
+        "1",
+        "--kinds",
+        blows.WORKER,
+        blows.WEB,
+    ]
     ended = demo_main.main(asked)
     said = capsys.readouterr().out
     assert ended == 0, said
-    assert "8 of 8 approvals finished as decided" in said
+    assert "6 of 6 approvals finished as they must" in said
+    assert "10 of 10 checkouts finished as they must" in said
+    assert "nobody paid twice" in said
     assert "fsck: clean" in said
     assert said.count("1 of 1 kills bit") == 2
 
 
 def test_a_kill_that_did_not_bite_is_not_counted() -> None:
-    found = demo_main.Found(blows=[_blow(blows.WEB, 1.0), _blow(blows.WEB, 2.0, bit=False)])
+    found = Found(blows=[_blow(blows.WEB, 1.0), _blow(blows.WEB, 2.0, bit=False)])
     assert len(found.counted(blows.WEB)) == 1
-    assert "1 of 3 kills bit (1 more did not)" in demo_main.report(found, [blows.WEB], 3, 0)
+    assert "1 of 3 kills bit (1 more did not)" in report(found, [blows.WEB], 3, {})
 
 
 def test_a_second_line_needs_its_cause() -> None:
@@ -310,3 +201,127 @@ def test_a_label_before_its_time_is_a_fault() -> None:
     found = books.faults(_lines("held", "charged", "labelled 1"), True, parcels=1, pickup_secs=1.5)
 
     assert found == ["label 1 was printed 1.000 s after the payment, too early by its timer"]
+
+
+# ------------------------------------------------------------------------------------ the runs, their timers
+
+
+SHIPPED = {
+    "order": "order-0001",
+    "payment": "payment-order-0001",
+    "labels": ["label-order-0001-1", "label-order-0001-2"],
+}
+
+
+def test_errands_are_mixed_evenly() -> None:
+    kinds = [errand.kind for errand in runs.interleaved(approvals(2), [Purchase(n) for n in range(1, 5)])]
+
+    assert kinds == ["approvals", "checkouts", "checkouts", "approvals", "checkouts", "checkouts"]
+
+
+@pytest.mark.parametrize(
+    ("number", "end", "word"),
+    [
+        (1, End("COMPLETED", SHIPPED, None), "shipped"),
+        (8, End("FAILED", None, "activity 'charge' failed: Declined: the bank declines"), "declined"),
+        (9, End("FAILED", None, "child workflow failed: Undeliverable"), "undeliverable"),
+        (10, End("CANCELLED", None, None), "cancelled"),
+    ],
+)
+def test_a_checkout_ends_as_its_order_says(number: int, end: End, word: str) -> None:
+    assert Purchase(number).judge(end) == (word, None)
+
+
+@pytest.mark.parametrize(
+    ("number", "end"),
+    [
+        (1, End("COMPLETED", {**SHIPPED, "labels": SHIPPED["labels"][:1]}, None)),
+        (1, End("CANCELLED", None, None)),
+        (8, End("FAILED", None, "activity 'charge' failed: no answer")),
+        (9, End("COMPLETED", SHIPPED, None)),
+        (10, End("FAILED", None, "no answer")),
+    ],
+    ids=["a label is missing", "cancelled by nobody", "not for its reason", "shipped nowhere", "failed"],
+)
+def test_a_checkout_that_ends_otherwise_is_a_fault(number: int, end: End) -> None:
+    assert "expected" in str(Purchase(number).judge(end)[1])
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, Reader]]:
+    """The columns that the demo looks at, to be filled with what must not be."""
+    with (
+        closing(sqlite3.connect(tmp_path / "demo.db", isolation_level=None)) as database,
+        closing(Reader(f"sqlite://{tmp_path / 'demo.db'}")) as reader,
+    ):
+        database.executescript(
+            "CREATE TABLE workflows (run_key, run_id, workflow_id, workflow_type, parent_key, status, input, result, "
+            "error);"
+            "CREATE TABLE workflow_timers (run_key, seq, status, fire_at);"
+            "CREATE TABLE workflow_events (run_key, seq, event_type, ref_seq, timestamp);"
+        )
+        yield database, reader
+
+
+def test_starts_that_were_lost_or_that_nobody_was_told_of_are_faults(place: tuple[sqlite3.Connection, Reader]) -> None:
+    database, reader = place
+    database.execute(
+        "INSERT INTO workflows (run_id, workflow_id, status) VALUES ('run-2', 'checkout-order-0010', 'CANCELLED')"
+    )
+
+    judged = runs.judge(reader, [Purchase(10), Purchase(20)], {"run-1": "checkout-order-0020"})
+
+    assert judged.outcomes == {"checkouts": {"cancelled": 1}}
+    assert judged.faults == [
+        "run-1 was started, and is not there",
+        "run-2 is there, and nobody was told so",
+        "checkout-order-0020 is missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "fired_at", "fault"),
+    [
+        ("FIRED", (9.5,), "run-1 timer 1: fired 0.500000 s early"),
+        ("FIRED", (10.0, 11.0), "run-1 timer 1: FIRED, fired 2 times"),
+        ("FIRED", (), "run-1 timer 1: FIRED, fired 0 times"),
+        ("CANCELLED", (10.0,), "run-1 timer 1: CANCELLED, fired 1 times"),
+        ("PENDING", (), "run-1 timer 1: PENDING, fired 0 times"),
+    ],
+)
+def test_a_timer_fires_once_and_not_before_its_time(
+    place: tuple[sqlite3.Connection, Reader], status: str, fired_at: tuple[float, ...], fault: str
+) -> None:
+    database, reader = place
+    database.execute("INSERT INTO workflows (run_key, run_id) VALUES (1, 'run-1')")
+    database.execute("INSERT INTO workflow_timers VALUES (1, 1, ?, 10.0)", (status,))
+    for seq, at in enumerate(fired_at, 2):
+        database.execute("INSERT INTO workflow_events VALUES (1, ?, 'TimerFired', 1, ?)", (seq, at))
+
+    assert timers.judge(reader).faults == [fault]
+
+
+def test_the_audit_finds_what_only_the_books_or_only_the_runs_know(place: tuple[sqlite3.Connection, Reader]) -> None:
+    database, reader = place
+    order = '{"id": "order-1", "parcels": 1, "pickup_secs": 0.0}'
+    for run in ("run-1", "run-2"):
+        database.execute(
+            "INSERT INTO workflows (run_id, workflow_type, status, input) VALUES (?, 'Checkout', 'COMPLETED', ?)",
+            (run, order),
+        )
+    entries = [
+        {"at": 1.0, "purchase": purchase, "order": "order-1", "what": what, "n": n}
+        for purchase in ("run-1", "run-2")
+        for what, n in (("held", 0), ("charged", 5), ("labelled", 1))
+    ]
+    stranger = {"at": 1.0, "purchase": "run-3", "order": "order-3", "what": "held", "n": 0}
+
+    faults = audit(reader, [*entries, stranger]).faults
+
+    assert faults == ["the books know run-3, and nobody else does", "order-1 is paid for 2 times"]
+
+
+def test_a_refused_activity_needs_no_line_and_an_unfinished_one_is_a_fault() -> None:
+    refused = Scheduled(status="FAILED", recorded=0, failed_attempts=frozenset({1}))
+
+    assert ledger.judge([], {("run-1", 1): refused}, []).faults == []
