@@ -103,7 +103,7 @@ class Engine:
         return self._draining.is_set()
 
     @contextlib.contextmanager
-    def transaction(self, db: peewee.Database) -> Iterator[Steering]:
+    def transaction(self, db: peewee.Database | peewee.Proxy) -> Iterator[Steering]:
         """Begin a transaction on a program's own database, for its rows and runs together; commit it at the end.
 
         On SQLite it waits for its turn among all writers. `with engine.transaction(db) as flow:` gives what
@@ -113,7 +113,7 @@ class Engine:
         with guest.begun():
             yield Steering(guest, self._names, self.store.settings)
 
-    def within(self, db: peewee.Database) -> Steering:
+    def within(self, db: peewee.Database | peewee.Proxy) -> Steering:
         """Start and steer runs inside the transaction that a program has begun on its own database.
 
         What it does is committed or rolled back with that transaction; a refusal leaves the transaction usable.
@@ -133,7 +133,7 @@ class Engine:
             db.one("SELECT 1")
         return {"database": "ok"}
 
-    def _guest(self, db: peewee.Database) -> Guest:
+    def _guest(self, db: peewee.Database | peewee.Proxy) -> Guest:
         return Guest(self.store, db, on_commit=self.committer.tell)
 
     def _begin_upkeep(self) -> None:

@@ -41,7 +41,9 @@ _CROSSED = (
 class Guest:
     """Does operations in the transaction that is open on a host's Peewee database, in the calling thread."""
 
-    def __init__(self, store: Store, database: peewee.Database, *, on_commit: Callable[[Left], None]) -> None:
+    def __init__(
+        self, store: Store, database: peewee.Database | peewee.Proxy, *, on_commit: Callable[[Left], None]
+    ) -> None:
         self.dialect = store.dialect
         self._store = store
         self._host: Any = database.obj if isinstance(database, peewee.Proxy) else database

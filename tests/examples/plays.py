@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
+import requests
+
+from bench.databases import Reader
 from bench.processes import Failed
 from bench.processes import get
 from demo import books
@@ -104,6 +109,43 @@ def checkout(stage: Stage) -> str:
     return "shipped, declined, undeliverable, cancelled: the books are right"
 
 
+def shop(stage: Stage) -> str:
+    """An order that is cancelled, one that is shipped, and a shop that is killed while orders are placed."""
+    backend, port = stage.port_for(8091), stage.port_for(5000)
+    serving = stage.start("python -m flask", "--port", str(port), SHOP_DATABASE=stage.database)
+    listening = stage.start("python -m examples.checkout.backend", "--port", str(backend), "--delay", "0")
+    stage.until(lambda: listens(port) and bool(listening.tail()), "the shop and its back-end listen")
+    stage.start("assay worker", CHECKOUT_BACKEND_URL=f"http://127.0.0.1:{backend}")
+    orders = f"http://127.0.0.1:{port}/orders"
+
+    def place(id: str) -> int:
+        asked = {"id": id, "sku": "vase", "cents": "100", "pickup_secs": "0.2"}
+        return requests.post(orders, data=asked, timeout=60).status_code
+
+    def status(id: str) -> str:
+        return str(requests.get(f"{orders}/{id}", timeout=60).json()["status"])
+
+    stage.run("curl -s http://127.0.0.1:5000/orders -d")
+    expect(json.loads(stage.run("curl -s http://127.0.0.1:5000/orders/7"))["status"], "on its way", "order 7 is")
+    stage.run("curl -s -X POST http://127.0.0.1:5000/orders/7/cancel")
+    expect(place("8"), 201, "order 8 is placed")
+    stage.until(lambda: status("7").startswith("cancelled"), "order 7 is cancelled")
+    stage.until(lambda: status("8") == "shipped", "order 8 is shipped")
+    expect(place("8"), 409, "order 8, again, when its run has ended")
+
+    with ThreadPoolExecutor(4) as customers, closing(Reader(stage.database)) as reader:
+        placing = [customers.submit(place, f"n{number}") for number in range(100)]
+        stage.until(lambda: sum(one.done() for one in placing) >= 20, "some orders are placed")
+        stage.kill(serving)
+        placed = sum(one.exception() is None and one.result() == 201 for one in placing)
+        kept = {run_id for (run_id,) in reader.rows("SELECT run_id FROM shop_orders")}
+        started = {run_id for (run_id,) in reader.rows("SELECT run_id FROM workflows WHERE workflow_type = 'Checkout'")}
+    expect(kept, started, "orders and runs that are there")
+    if not 20 <= placed <= len(kept) - 2 < 100:
+        raise Failed(f"{placed} of 100 orders were answered, {len(kept) - 2} are there, and the shop was killed")
+    return f"one cancelled, one shipped; killed after {placed} orders, {len(kept) - 2} were there, each with its run"
+
+
 def nightly_report(stage: Stage) -> str:
     """A night, the same night again, several nights in one chain."""
     stage.start("assay worker")
@@ -165,6 +207,7 @@ PLAYS = (
     Play("documents", ("documents/workflow.py",), documents),
     Play("deploy_approval", ("deploy_approval.py",), deploy_approval),
     Play("checkout", ("checkout/workflow.py",), checkout),
+    Play("shop", ("shop/app.py",), shop),
     Play("nightly_report", ("nightly_report.py",), nightly_report),
     Play("legacy_worker", ("legacy_worker.py",), legacy_worker),
 )

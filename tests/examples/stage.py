@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import shlex
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -58,12 +59,13 @@ class Stage:
         self.ground = ground
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}", patience=PATIENCE_SECS)
-        self._database = url
+        self.database = url
         self._service = serve(ground, url, self.port)
         self._commands = commands(files)
-        self._unplayed = set(self._commands) - {"assay serve"}
+        self._unplayed = {command for command in self._commands if not command.startswith("assay serve")}
         self._addresses = {_README_ADDRESS: f"127.0.0.1:{self.port}"}
         self._children: list[Child] = []
+        self._numbers = itertools.count(1)
 
     @property
     def unplayed(self) -> set[str]:
@@ -79,7 +81,7 @@ class Stage:
     def start(self, beginning: str, *more: str, **environ: str) -> Child:
         """Start the command that begins so, with more arguments; it is ended with the stage."""
         argv, python = self._argv(beginning, more)
-        child = self.ground.start(f"child-{len(self._children)}", argv, self._environ(environ), python=python)
+        child = self.ground.start(f"child-{next(self._numbers)}", argv, self._environ(environ), python=python)
         self._children.append(child)
         return child
 
@@ -106,6 +108,11 @@ class Stage:
             if not child.alive:
                 raise Failed(f"{child.name} ended with {child.process.returncode}:\n{child.tail()}")
 
+    def kill(self, child: Child) -> None:
+        """kill -9 a process that was started here."""
+        self._children.remove(child)
+        child.kill()
+
     def wait_ready(self) -> None:
         """Wait until the service is ready."""
         wait_ready(self._service, self.port)
@@ -113,7 +120,7 @@ class Stage:
     def restart_service(self) -> None:
         """Have the service away for a moment."""
         self._service.stop()
-        self._service = serve(self.ground, self._database, self.port)
+        self._service = serve(self.ground, self.database, self.port)
         self.wait_ready()
 
     def close(self) -> None:
