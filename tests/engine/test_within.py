@@ -333,6 +333,28 @@ def test_a_transaction_that_sees_the_past_is_refused(impatient: Engine, postgres
     shop.close()
 
 
+def test_the_feed_orders_by_the_transaction_that_commits_not_by_its_savepoints(
+    impatient: Engine, postgres_url: str
+) -> None:
+    shop = Shop(postgres_url)
+    given_a_run(impatient)
+
+    with impatient.transaction(shop.db) as flow:
+        with shop.db.atomic():
+            shop.order("in a savepoint")
+            flow.signal("w", "go")
+            flow.start("Order", "v")
+        given_a_run(impatient, "later")  # commits before
+        flow.signal("v", "go")
+        ((own,),) = shop.run("SELECT pg_current_xact_id()::text::bigint")
+
+    marks = rows(impatient, "SELECT DISTINCT mark FROM notices WHERE workflow_id = 'v'")
+    ((later,),) = rows(impatient, "SELECT DISTINCT mark FROM notices WHERE workflow_id = 'later'")
+    assert marks == [(own,)]
+    assert later > own
+    shop.close()
+
+
 def test_a_run_that_is_held_is_waited_for_and_left(impatient: Engine, postgres_url: str) -> None:
     given_a_run(impatient)
     one, two = Shop(postgres_url), Shop(postgres_url)
