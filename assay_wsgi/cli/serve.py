@@ -21,6 +21,12 @@ log = logging.getLogger(__name__)
 KILL_AFTER_SECS = 5.0  # beyond the time that the web processes are given
 
 
+def _refuse_keys(_context: click.Context, option: click.Parameter, value: bool) -> None:
+    """An option of the reference that would make or show keys: there is nothing that would ask for them."""
+    if value:
+        raise click.UsageError(f"{option.opts[0]}: authentication is not in this version yet, so there are no keys")
+
+
 @click.command()
 @backend_option
 @click.option("--host", help="Where to listen.  [default: the host of $ASSAY_BIND, else 127.0.0.1]")
@@ -30,6 +36,12 @@ KILL_AFTER_SECS = 5.0  # beyond the time that the web processes are given
 @click.option("--auth-api-key", is_flag=True, help="Not in this version yet.")
 @click.option("--auth-issuer", metavar="URL", help="Not in this version yet.")
 @click.option("--auth-audience", metavar="NAME", help="Not in this version yet.")
+@click.option(
+    "--generate-api-key", is_flag=True, expose_value=False, callback=_refuse_keys, help="Not in this version yet."
+)
+@click.option(
+    "--list-api-keys", is_flag=True, expose_value=False, callback=_refuse_keys, help="Not in this version yet."
+)
 @click.option("--no-sidecar", is_flag=True, help="Without the sidecar: run `assay sidecar` yourself.")
 def serve(
     *,

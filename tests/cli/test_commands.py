@@ -71,7 +71,13 @@ def test_serve_without_its_sidecar(assay, supervised, tmp_path):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--auth-api-key"], ["--auth-issuer", "https://id.example"], ["--auth-audience", "assay"]],
+    [
+        ["--auth-api-key"],
+        ["--auth-issuer", "https://id.example"],
+        ["--auth-audience", "assay"],
+        ["--generate-api-key"],
+        ["--list-api-keys"],
+    ],
 )
 def test_authentication_is_refused_while_there_is_none(assay, supervised, flags):
     result = assay("serve", *flags)
