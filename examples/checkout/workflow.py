@@ -25,6 +25,7 @@ from assay_wsgi.sdk import Retry
 
 app = Assay(queue="orders")
 patient = Retry(max_attempts=20, initial=0.2, backoff=1.5, max_interval=5.0)
+stubborn = Retry(max_attempts=0, initial=0.2, backoff=1.5, max_interval=60.0)  # no end: what is owed stays owed
 
 
 @dataclass
@@ -54,7 +55,7 @@ def reserve(purchase: str, order: Order) -> None:
     ask("PUT", f"{purchase}/hold", {"order": order.id, "sku": order.sku})
 
 
-@app.activity(retry=patient, timeout=30.0)
+@app.activity(retry=stubborn, timeout=30.0)
 def release(purchase: str) -> None:
     """Put it back."""
     ask("DELETE", f"{purchase}/hold")
@@ -66,7 +67,7 @@ def charge(purchase: str, order: Order) -> str:
     return str(ask("PUT", f"{purchase}/payment", {"order": order.id, "cents": order.cents})["id"])
 
 
-@app.activity(retry=patient, timeout=30.0)
+@app.activity(retry=stubborn, timeout=30.0)
 def refund(purchase: str) -> None:
     """Give it back."""
     ask("DELETE", f"{purchase}/payment")
@@ -78,7 +79,7 @@ def print_label(purchase: str, order: Order, n: int) -> str:
     return str(ask("PUT", f"{purchase}/labels/{n}", {"order": order.id, "address": order.address})["id"])
 
 
-@app.activity(retry=patient, timeout=30.0)
+@app.activity(retry=stubborn, timeout=30.0)
 def recall(purchase: str) -> None:
     """Have the labels of a purchase thrown away, and no more of them printed."""
     ask("DELETE", f"{purchase}/labels")

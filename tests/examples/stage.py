@@ -58,7 +58,6 @@ class Stage:
     def __init__(self, ground: Ground, url: str, files: Sequence[str]) -> None:
         self.ground = ground
         self.port = free_port()
-        self.client = Client(f"http://127.0.0.1:{self.port}", patience=PATIENCE_SECS)
         self.database = url
         self._service = serve(ground, url, self.port)
         self._commands = commands(files)
@@ -66,6 +65,11 @@ class Stage:
         self._addresses = {_README_ADDRESS: f"127.0.0.1:{self.port}"}
         self._children: list[Child] = []
         self._numbers = itertools.count(1)
+
+    @property
+    def client(self) -> Client:
+        """A new client: who holds none any more keeps no connection, for which the service would wait at its end."""
+        return Client(f"http://127.0.0.1:{self.port}", patience=PATIENCE_SECS)
 
     @property
     def unplayed(self) -> set[str]:

@@ -144,6 +144,12 @@ def test_a_checkout_of_which_one_parcel_fails_is_undone_from_its_end_once_the_ot
     assert past.unrolled(Checkout).commands[-1]["type"] == "FailWorkflow"
 
 
+def test_what_is_owed_is_tried_again_without_end() -> None:
+    past = Past(ORDER).done(1, "reserve", None).scheduled(2, "charge").failed(2, "charge", "declined")
+
+    assert [(one["name"], one["max_attempts"]) for one in past.turn(Checkout).commands] == [("refund", 0)]
+
+
 def test_a_report_of_several_nights_goes_on_with_the_next_one() -> None:
     past = Past({"day": "2026-02-28", "until": "2026-03-01"})
     for number, branch in enumerate(nightly_report.BRANCHES, 1):
