@@ -1,7 +1,8 @@
-"""The commands of a turn, from the wire to the domain: a table of small functions, one a command type.
+"""The commands of a turn, from the wire to the domain: a table of what each one is given.
 
 Written out and not as marshmallow schemas: those take 22 us a command, these 2 to 10, and workers
-send thousands a second.
+send thousands a second. What a command does stands in its docstring in `domain/commands.py`;
+`docs/reference/commands.md` is rendered from both.
 """
 
 from __future__ import annotations
@@ -9,23 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
+from typing import NamedTuple
 
-from ..domain.commands import CancelActivity
-from ..domain.commands import CancelTimer
-from ..domain.commands import CancelWorkflow
+from ..domain import commands as domain
 from ..domain.commands import Command
-from ..domain.commands import CompleteWorkflow
-from ..domain.commands import ContinueAsNew
-from ..domain.commands import FailWorkflow
-from ..domain.commands import RecordSideEffect
-from ..domain.commands import RecordSnapshot
-from ..domain.commands import RequestCancelChild
-from ..domain.commands import ScheduleActivity
-from ..domain.commands import ScheduleTimer
-from ..domain.commands import StartChildWorkflow
-from ..domain.commands import UpsertSearchAttributes
-from ..domain.commands import WaitForCondition
-from ..domain.commands import WaitForSignal
 from ..domain.errors import BadCommand
 from . import checks
 from .checks import BadValue
@@ -56,11 +44,11 @@ def _command(index: int, raw: Any) -> Command:
     if type(raw) is not dict:
         raise BadCommand(f"command {index} must be an object", index=index, issue="invalid_type")
     kind = raw.get("type")
-    loader = _LOADERS.get(kind) if type(kind) is str else None
-    if loader is None:
+    made = _KINDS.get(kind) if type(kind) is str else None
+    if made is None:
         raise BadCommand(f"command {index}: unknown type {str(kind)[:100]!r}", index=index, issue="unknown_type")
     try:
-        return loader(raw)
+        return made(**_given(GIVEN[made], raw))
     except BadValue as error:
         name = error.path.lstrip("/")
         raise BadCommand(
@@ -68,34 +56,19 @@ def _command(index: int, raw: Any) -> Command:
         ) from error
 
 
-def _required(raw: Wire, name: str, check: Callable[..., Any], *bounds: Any) -> Any:
-    value = raw.get(name)
-    if value is None:
-        raise BadValue("missing_field", "is missing", f"/{name}")
-    try:
-        return check(value, *bounds)
-    except BadValue as error:
-        raise error.at(f"/{name}") from error
-
-
-def _optional(raw: Wire, name: str, default: Any, check: Callable[..., Any], *bounds: Any) -> Any:
-    value = raw.get(name)
-    if value is None:
-        return default
-    try:
-        return check(value, *bounds)
-    except BadValue as error:
-        raise error.at(f"/{name}") from error
-
-
-def _seq(raw: Wire) -> int:
-    seq: int = _required(raw, "seq", checks.integer, 1)
-    return seq
-
-
-def _payload(raw: Wire, name: str) -> str | None:
-    written: str | None = _optional(raw, name, None, checks.payload)
-    return written
+def _given(fields: Mapping[str, Given], raw: Wire) -> dict[str, Any]:
+    """Check what is there; for what is not, and for null, the command has its default."""
+    found = {}
+    for name, given in fields.items():
+        value = raw.get(name)
+        if value is not None:
+            try:
+                found[name] = given.check(value, *given.bounds)
+            except BadValue as error:
+                raise error.at(f"/{name}") from error
+        elif given.required:
+            raise BadValue("missing_field", "is missing", f"/{name}")
+    return found
 
 
 def error_types(value: Any) -> tuple[str, ...]:
@@ -103,148 +76,115 @@ def error_types(value: Any) -> tuple[str, ...]:
     return tuple([checks.identifier(one) for one in checks.items(value, MAX_ERROR_TYPES)])
 
 
-def _schedule_activity(raw: Wire) -> ScheduleActivity:
-    command = ScheduleActivity(
-        seq=_seq(raw),
-        name=_required(raw, "name", checks.identifier),
-        task_queue=_optional(raw, "task_queue", None, checks.identifier),
-        input=_payload(raw, "input"),
-    )
-    if _TUNING.isdisjoint(raw):
-        return command
-    return ScheduleActivity(
-        seq=command.seq,
-        name=command.name,
-        task_queue=command.task_queue,
-        input=command.input,
-        max_attempts=_optional(raw, "max_attempts", command.max_attempts, checks.integer, 0, MAX_ATTEMPTS),
-        initial_interval_secs=_optional(raw, "initial_interval_secs", command.initial_interval_secs, checks.number),
-        backoff_coefficient=_optional(
-            raw, "backoff_coefficient", command.backoff_coefficient, checks.number, 1.0, MAX_COEFFICIENT
-        ),
-        max_interval_secs=_optional(raw, "max_interval_secs", None, checks.number),
-        jitter=_optional(raw, "jitter", command.jitter, checks.number, 0.0, 1.0),
-        non_retryable=_optional(raw, "non_retryable", (), error_types),
-        start_to_close_secs=_optional(
-            raw, "start_to_close_secs", command.start_to_close_secs, checks.number, MIN_TIMEOUT_SECS
-        ),
-        heartbeat_timeout_secs=_optional(raw, "heartbeat_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),
-        schedule_to_start_secs=_optional(raw, "schedule_to_start_secs", None, checks.number, MIN_TIMEOUT_SECS),
-        schedule_to_close_secs=_optional(raw, "schedule_to_close_secs", None, checks.number, MIN_TIMEOUT_SECS),
-    )
-
-
-_TUNING = frozenset(
-    {
-        "schedule_to_start_secs",
-        "schedule_to_close_secs",
-        "max_attempts",
-        "initial_interval_secs",
-        "backoff_coefficient",
-        "max_interval_secs",
-        "jitter",
-        "non_retryable",
-        "start_to_close_secs",
-        "heartbeat_timeout_secs",
-    }
-)
-
-
-def _wait_for_signal(raw: Wire) -> WaitForSignal:
-    return WaitForSignal(
-        name=_required(raw, "name", checks.identifier), timer_seq=_optional(raw, "timer_seq", None, checks.integer, 1)
-    )
-
-
-def _wait_for_condition(raw: Wire) -> WaitForCondition:
-    return WaitForCondition(name=_required(raw, "name", checks.identifier))
-
-
-def _cancel_activity(raw: Wire) -> CancelActivity:
-    return CancelActivity(activity_seq=_required(raw, "activity_seq", checks.integer, 1))
-
-
-def _schedule_timer(raw: Wire) -> ScheduleTimer:
-    return ScheduleTimer(seq=_seq(raw), duration_secs=_required(raw, "duration_secs", checks.number))
-
-
-def _cancel_timer(raw: Wire) -> CancelTimer:
-    return CancelTimer(timer_seq=_required(raw, "timer_seq", checks.integer, 1))
-
-
-def _start_child(raw: Wire) -> StartChildWorkflow:
-    return StartChildWorkflow(
-        workflow_type=_required(raw, "workflow_type", checks.identifier),
-        workflow_id=_required(raw, "workflow_id", checks.identifier),
-        task_queue=_optional(raw, "task_queue", None, checks.identifier),
-        input=_payload(raw, "input"),
-        seq=_optional(raw, "seq", None, checks.integer, 1),
-        tell_start=_optional(raw, "tell_start", False, checks.boolean),
-        parent_close=_optional(raw, "parent_close", "request_cancel", checks.choice, PARENT_CLOSE),
-        search_attributes=_optional(raw, "search_attributes", None, checks.attributes),
-        execution_timeout_secs=_optional(raw, "execution_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),
-        run_timeout_secs=_optional(raw, "run_timeout_secs", None, checks.number, MIN_TIMEOUT_SECS),
-    )
-
-
-def _request_cancel_child(raw: Wire) -> RequestCancelChild:
-    return RequestCancelChild(workflow_id=_required(raw, "workflow_id", checks.identifier))
-
-
-def _seqs(value: Any) -> tuple[int, ...]:
+def seqs(value: Any) -> tuple[int, ...]:
+    """Check the seqs of events."""
     return tuple([checks.integer(one, 1) for one in checks.items(value, MAX_UNREAD)])
 
 
-def _continue_as_new(raw: Wire) -> ContinueAsNew:
-    return ContinueAsNew(
-        input=_payload(raw, "input"),
-        workflow_id=_optional(raw, "workflow_id", None, checks.identifier),
-        workflow_type=_optional(raw, "workflow_type", None, checks.identifier),
-        task_queue=_optional(raw, "task_queue", None, checks.identifier),
-        unread_signals=_optional(raw, "unread_signals", (), _seqs),
-    )
+# ---------------------------------------------------------------------------------------------- the table
 
 
-def _record_side_effect(raw: Wire) -> RecordSideEffect:
-    return RecordSideEffect(seq=_seq(raw), name=_required(raw, "name", checks.identifier), value=_payload(raw, "value"))
+class Given(NamedTuple):
+    """A member of a command: what it means, the check that it must pass and the check's bounds."""
+
+    says: str
+    check: Callable[..., Any]
+    bounds: tuple[Any, ...] = ()
+    required: bool = False
 
 
-def _record_snapshot(raw: Wire) -> RecordSnapshot:
-    return RecordSnapshot(state=_required(raw, "state", checks.payload))
+def _must(says: str, check: Callable[..., Any], *bounds: Any) -> Given:
+    return Given(says, check, bounds, required=True)
 
 
-def _upsert_search_attributes(raw: Wire) -> UpsertSearchAttributes:
-    return UpsertSearchAttributes(
-        patch=_required(raw, "patch", checks.attributes), seq=_optional(raw, "seq", None, checks.integer, 1)
-    )
+def _may(says: str, check: Callable[..., Any], *bounds: Any) -> Given:
+    return Given(says, check, bounds)
 
 
-def _complete_workflow(raw: Wire) -> CompleteWorkflow:
-    return CompleteWorkflow(result=_payload(raw, "result"))
+def _secs(says: str) -> Given:
+    return _may(says, checks.number, MIN_TIMEOUT_SECS)
 
 
-def _fail_workflow(raw: Wire) -> FailWorkflow:
-    return FailWorkflow(error=_required(raw, "error", checks.report))
+_SEQ = "The command's number in its run, by which a repeat is known."
 
-
-def _cancel_workflow(raw: Wire) -> CancelWorkflow:
-    return CancelWorkflow(reason=_optional(raw, "reason", None, checks.report))
-
-
-_LOADERS: dict[str, Callable[[Wire], Command]] = {
-    "ScheduleActivity": _schedule_activity,
-    "CancelActivity": _cancel_activity,
-    "ScheduleTimer": _schedule_timer,
-    "CancelTimer": _cancel_timer,
-    "StartChildWorkflow": _start_child,
-    "RequestCancelChild": _request_cancel_child,
-    "ContinueAsNew": _continue_as_new,
-    "WaitForSignal": _wait_for_signal,
-    "WaitForCondition": _wait_for_condition,
-    "RecordSideEffect": _record_side_effect,
-    "RecordSnapshot": _record_snapshot,
-    "UpsertSearchAttributes": _upsert_search_attributes,
-    "CompleteWorkflow": _complete_workflow,
-    "FailWorkflow": _fail_workflow,
-    "CancelWorkflow": _cancel_workflow,
+_ACTIVITY = {
+    "seq": _must(_SEQ, checks.integer, 1),
+    "name": _must("The activity's name.", checks.identifier),
+    "task_queue": _may("Whose workers run it; the run's own queue where it is left out.", checks.identifier),
+    "input": _may("What the activity is given.", checks.payload),
+    "max_attempts": _may("How often it is tried; 0 = without end.", checks.integer, 0, MAX_ATTEMPTS),
+    "initial_interval_secs": _may("The wait before the second attempt.", checks.number),
+    "backoff_coefficient": _may(
+        "How much longer each wait is than the one before.", checks.number, 1.0, MAX_COEFFICIENT
+    ),
+    "max_interval_secs": _may("The longest wait; 100 times the first one where it is left out.", checks.number),
+    "jitter": _may("By up to which share a wait is shortened, so that not all come at once.", checks.number, 0.0, 1.0),
+    "non_retryable": _may(
+        "Types of errors after which it is not tried again: the whole name, or what follows its last dot.", error_types
+    ),
+    "start_to_close_secs": _secs("How long one attempt may take."),
+    "heartbeat_timeout_secs": _secs("How long an attempt may be silent, from its claim on."),
+    "schedule_to_start_secs": _secs("How long it may wait for a worker, each time."),
+    "schedule_to_close_secs": _secs("How long it may take in all, attempts and waits together."),
 }
+
+GIVEN: dict[type[Command], dict[str, Given]] = {
+    domain.ScheduleActivity: _ACTIVITY,
+    domain.CancelActivity: {"activity_seq": _must("The `seq` of its ScheduleActivity.", checks.integer, 1)},
+    domain.ScheduleTimer: {
+        "seq": _must(_SEQ, checks.integer, 1),
+        "duration_secs": _must("After how long it fires, from the moment when the turn is taken.", checks.number),
+    },
+    domain.CancelTimer: {"timer_seq": _must("The `seq` of its ScheduleTimer.", checks.integer, 1)},
+    domain.WaitForSignal: {
+        "name": _must("The signal's name.", checks.identifier),
+        "timer_seq": _may(
+            "The `seq` of a timer that bounds the wait: the signal that ends the wait cancels it.", checks.integer, 1
+        ),
+    },
+    domain.WaitForCondition: {"name": _must("What it waits for, for people.", checks.identifier)},
+    domain.RecordSideEffect: {
+        "seq": _must(_SEQ, checks.integer, 1),
+        "name": _must("What it is, for people and for the check at replay.", checks.identifier),
+        "value": _may("What was found.", checks.payload),
+    },
+    domain.UpsertSearchAttributes: {
+        "patch": _must("Attributes to set; null is a value, too.", checks.attributes),
+        "seq": _may(_SEQ, checks.integer, 1),
+    },
+    domain.RecordSnapshot: {
+        "state": _must("What queries are answered with; by name where it is an object.", checks.payload)
+    },
+    domain.StartChildWorkflow: {
+        "workflow_type": _must("The child's type.", checks.identifier),
+        "workflow_id": _must("The child's id, in the parent's namespace.", checks.identifier),
+        "task_queue": _may("Whose workers run it; the parent's own queue where it is left out.", checks.identifier),
+        "input": _may("What the child is given.", checks.payload),
+        "seq": _may(_SEQ, checks.integer, 1),
+        "tell_start": _may("Wake the parent when the child is there, not only when it has ended.", checks.boolean),
+        "parent_close": _may("What the parent's end means for it.", checks.choice, PARENT_CLOSE),
+        "search_attributes": _may("Its search attributes.", checks.attributes),
+        "execution_timeout_secs": _secs("How long the child's chain of runs may take."),
+        "run_timeout_secs": _secs("How long each of its runs may take."),
+    },
+    domain.RequestCancelChild: {"workflow_id": _must("The id under which the child was started.", checks.identifier)},
+    domain.CompleteWorkflow: {"result": _may("What the run gives.", checks.payload)},
+    domain.FailWorkflow: {"error": _must("Why.", checks.report)},
+    domain.CancelWorkflow: {"reason": _may("Why.", checks.report)},
+    domain.ContinueAsNew: {
+        "input": _may("What the next run is given.", checks.payload),
+        "workflow_id": _may(
+            "The next run's id; `<base>-continued-<n>` where it is left out. The same id is allowed.",
+            checks.identifier,
+        ),
+        "workflow_type": _may("Its type; the same where it is left out.", checks.identifier),
+        "task_queue": _may("Its queue; the same where it is left out.", checks.identifier),
+        "unread_signals": _may(
+            "Seqs of SignalReceived events that the code has not taken: they go along, and so do all after the "
+            "history that the turn has seen.",
+            seqs,
+        ),
+    },
+}
+
+_KINDS: dict[str, type[Command]] = {kind.__name__: kind for kind in GIVEN}

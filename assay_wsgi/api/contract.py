@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from functools import wraps
 from hashlib import blake2b
 from inspect import signature
@@ -37,7 +39,10 @@ class Operation:
     many: bool = False  # an array of `returns`
     instead: tuple[Any, ...] = ()  # values that are answered where there is nothing to return
     also: tuple[int, ...] = ()  # other statuses of the same answer
-    refuses: tuple[int, ...] = ()  # statuses of refusals that routes like this one do not have
+    refuses: tuple[str, ...] = ()  # codes of refusals that are this route's own
+    names: Mapping[str, str] = field(default_factory=dict)  # what the variables of its path are
+    example: Any = None  # a body, for people
+    asks: str = ""  # a query string, for people
     keyed: bool = False  # takes an Idempotency-Key
     tagged: bool = False  # carries an ETag
 
@@ -60,12 +65,16 @@ def operation(
     many: bool = False,
     instead: tuple[Any, ...] = (),
     also: tuple[int, ...] = (),
-    refuses: tuple[int, ...] = (),
+    refuses: tuple[str, ...] = (),
+    names: Mapping[str, str] | None = None,
+    example: Any = None,
+    asks: str = "",
     tagged: bool = False,
 ) -> Callable[[View], Callable[..., Response]]:
     """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, or an Answer.
 
-    What is `tagged` carries an ETag, and is not sent again to a client that has it.
+    What is `tagged` carries an ETag, and is not sent again to a client that has it. `refuses` names the codes that
+    not every route has; `names` says what the path's variables are; `example` and `asks` show a body and a query.
     The view computes in one of the process's slots. The body is read before: a slow client holds none.
     """
 
@@ -80,6 +89,9 @@ def operation(
             instead=instead,
             also=also,
             refuses=refuses,
+            names=names or {},
+            example=example,
+            asks=asks,
             keyed=takes_raw,  # nothing but the key's hash needs the bytes
             tagged=tagged,
         )

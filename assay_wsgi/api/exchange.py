@@ -37,6 +37,7 @@ MAX_LOST = 1000
 MAX_TYPES = 1000
 MAX_CACHED_RUNS = 10_000
 MAX_EXCHANGES = 2**53
+TYPES = "The types that it takes. Left out: any. Empty: none, unless the other list is empty, too."
 
 _Id = partial(Checked, checks.identifier)
 
@@ -76,28 +77,53 @@ def held_runs(value: Any) -> dict[str, int]:
 class WorkerBody(Body):
     """What a worker says of itself when it begins a session."""
 
-    identity = _Id(required=True)
-    workflows = Checked(names, load_default=None)
-    activities = Checked(names, load_default=None)
-    sdk = _Id(load_default=None)
+    identity = _Id(required=True, says="What it calls itself; for people.")
+    workflows = Checked(names, load_default=None, says=TYPES)
+    activities = Checked(names, load_default=None, says="The activities that it takes; the same holds.")
+    sdk = _Id(load_default=None, says="Which SDK it uses; for people.")
 
 
 class ExchangeBody(Body):
     """Finished work, and how much more is wanted."""
 
-    worker = fields.Nested(WorkerBody, load_default=None, allow_none=True)
-    session = _Id(required=True)
-    n = Checked(checks.integer, 0, MAX_EXCHANGES, required=True)
-    lost = Checked(numbers, load_default=())
-    queue = _Id(required=True)
-    namespace = _Id(load_default=MAIN)
-    wait_secs = Checked(checks.number, load_default=0.0)
-    workflow_slots = Checked(checks.integer, 0, MAX_SLOTS, load_default=0)
-    activity_slots = Checked(checks.integer, 0, MAX_SLOTS, load_default=0)
-    workflow_results = Checked(with_tokens, load_default=())
-    activity_results = Checked(with_tokens, load_default=())
-    heartbeats = Checked(with_tokens, load_default=())
-    cached_runs = Checked(held_runs, load_default=None)
+    worker = fields.Nested(
+        WorkerBody, load_default=None, allow_none=True,
+        metadata={"description": "What the worker says of itself: it begins a session."},
+    )  # fmt: skip
+    session = _Id(required=True, says="Made anew by each worker process when it starts.")
+    n = Checked(checks.integer, 0, MAX_EXCHANGES, required=True, says="The number of this exchange in its session.")
+    lost = Checked(
+        numbers, load_default=(), says="Exchanges whose answers never came: what was handed out in them is ready again."
+    )
+    queue = _Id(required=True, says="Of which queue work is wanted.")
+    namespace = _Id(load_default=MAIN, says="Of which namespace.")
+    wait_secs = Checked(
+        checks.number, load_default=0.0,
+        says="How long to wait where there is no work; `ASSAY_LONG_POLL_MAX_SECS` at most.",
+    )  # fmt: skip
+    workflow_slots = Checked(
+        checks.integer, 0, MAX_SLOTS, load_default=0, says="How many workflow tasks are wanted at most."
+    )
+    activity_slots = Checked(
+        checks.integer, 0, MAX_SLOTS, load_default=0, says="How many activities are wanted at most."
+    )
+    workflow_results = Checked(
+        with_tokens, load_default=(),
+        says="Finished turns: `task_token` with `commands` or with `failure` (`cause`, `message`, `trace`).",
+    )  # fmt: skip
+    activity_results = Checked(
+        with_tokens, load_default=(),
+        says="Finished activities: `task_token` with `result`, or with `failure`, whose members are those of "
+        "`POST /tasks/{id}/fail`.",
+    )  # fmt: skip
+    heartbeats = Checked(
+        with_tokens,
+        load_default=(),
+        says="Activities that are still at work: `task_token`, and `details` if there are.",
+    )
+    cached_runs = Checked(
+        held_runs, load_default=None, says="Run id -> the last event that the worker holds: only later ones are sent."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,10 +34,15 @@ _MESSAGES: dict[str, str | list[Any] | dict[Any, Any]] = {
 
 
 class Checked(Field):
-    """A value that one function checks. null counts as absent where the field is not required."""
+    """A value that one function checks. null counts as absent where the field is not required. `says` is for people."""
 
-    def __init__(self, check: Callable[..., Any], *bounds: Any, **options: Any) -> None:
-        super().__init__(allow_none=not options.get("required", False), error_messages=_MESSAGES, **options)
+    def __init__(self, check: Callable[..., Any], *bounds: Any, says: str = "", **options: Any) -> None:
+        super().__init__(
+            allow_none=not options.get("required", False),
+            error_messages=_MESSAGES,
+            metadata={"description": says} if says else {},
+            **options,
+        )
         self.check = check
         self.bounds = bounds
 

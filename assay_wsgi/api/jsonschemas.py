@@ -108,6 +108,10 @@ def _error_types() -> Json:
     return {**_items(commands.MAX_ERROR_TYPES), "items": name()}
 
 
+def _seqs() -> Json:
+    return {**_items(commands.MAX_UNREAD), "items": _integer(1, checks.MAX_INTEGER)}
+
+
 def _numbers() -> Json:
     return {**_items(exchange.MAX_LOST), "items": _integer(0, exchange.MAX_EXCHANGES)}
 
@@ -148,6 +152,7 @@ DESCRIBED: dict[Callable[..., Any], Callable[..., Json]] = {
     checks.payload: _payload,
     checks.attributes: _attributes,
     commands.error_types: _error_types,
+    commands.seqs: _seqs,
     exchange.names: _names,
     exchange.numbers: _numbers,
     exchange.with_tokens: _with_tokens,

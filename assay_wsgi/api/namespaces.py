@@ -27,17 +27,23 @@ bp = Blueprint("assay_namespaces", __name__)
 class NamespaceBody(Body):
     """A namespace to make."""
 
-    name = Id(required=True)
+    name = Id(required=True, says="Its name.")
 
 
 class DeletionQuery(Query):
     """Whether all that is in it goes, too."""
 
-    force = Checked(query_boolean, load_default=False)
+    force = Checked(query_boolean, load_default=False, says="End and delete its runs, too.")
 
 
 @bp.post("/namespaces")
-@operation(body=NamespaceBody, returns=records.NamespaceRecord, status=201)
+@operation(
+    body=NamespaceBody,
+    returns=records.NamespaceRecord,
+    status=201,
+    refuses=("namespace_exists",),
+    example={"name": "shop"},
+)
 def create(body: dict[str, Any], raw: bytes) -> Any:
     """Make a namespace."""
     key = idempotency(raw)
@@ -53,14 +59,22 @@ def list_namespaces(query: dict[str, Any]) -> Any:
 
 
 @bp.get("/namespaces/<name>")
-@operation(returns=records.NamespaceStats, tagged=True)
+@operation(
+    returns=records.NamespaceStats, tagged=True, refuses=("namespace_not_found",), names={"name": "The namespace."}
+)
 def stats(name: str) -> Any:
     """Count what a namespace holds."""
     return engine().namespaces.stats(name)
 
 
 @bp.delete("/namespaces/<name>")
-@operation(query=DeletionQuery, returns=records.Deleted, also=(202,))
+@operation(
+    query=DeletionQuery,
+    returns=records.Deleted,
+    also=(202,),
+    refuses=("namespace_not_found", "namespace_not_empty", "namespace_protected"),
+    names={"name": "The namespace."},
+)
 def delete(name: str, query: dict[str, Any], raw: bytes) -> Any:
     """Remove a namespace; 202 where it holds so much that you must call again."""
     key = idempotency(raw)
@@ -74,7 +88,7 @@ def delete(name: str, query: dict[str, Any], raw: bytes) -> Any:
 class QueuesQuery(ListQuery):
     """In which namespace."""
 
-    namespace = Id(load_default=MAIN)
+    namespace = Id(load_default=MAIN, says="Queues of this namespace.")
 
 
 @bp.get("/queues")

@@ -15,9 +15,10 @@ from marshmallow import Schema
 from werkzeug.routing import Rule
 
 from . import jsonschemas
+from .codes import CODES
+from .codes import NOT_NOW
 from .context import ENGINE
 from .contract import Operation
-from .errors import CODES
 from .fields import Body
 from .fields import Checked
 from .fields import ListQuery
@@ -54,6 +55,13 @@ _PROBLEM: Json = {
         "detail": {"type": "string"},
     },
 }
+_NAMES = {"workflow_id": "The run's workflow id.", "activity_id": "The activity's id.", "worker_id": "The worker's id."}
+_OF_NAMES = ("invalid_id", "control_character", "forbidden_character")
+_OF_BODIES = (
+    "invalid_json", "invalid_unicode", "non_finite_number", "number_too_long", "duplicate_key", "too_deep",
+    "payload_too_large", "invalid_type", "invalid_value", "invalid_attribute", "missing_field", "out_of_range",
+    "too_many_items", *_OF_NAMES,
+)  # fmt: skip
 _IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -77,8 +85,6 @@ def describe(app: Flask) -> Json:
     converter.add_attribute_function(_checked)  # type: ignore[no-untyped-call]  # apispec has no hints there
     for name, schema in {"Problem": _PROBLEM, **jsonschemas.COMPONENTS}.items():
         spec.components.schema(name, schema)
-    for problem in _PROBLEMS:
-        spec.components.response(*problem)
     tags = set()
     for rule, operation, summary in sorted(operations(app), key=lambda found: found[0].rule):
         noun = rule.endpoint.partition(".")[0].removeprefix("assay_")
@@ -91,7 +97,7 @@ def describe(app: Flask) -> Json:
             "responses": _responses(converter, rule, operation),
         }
         if operation.body is not None:
-            described["requestBody"] = _request_body(converter, operation.body)
+            described["requestBody"] = _request_body(converter, operation)
         spec.path(VARIABLE.sub(r"{\1}", rule.rule), operations={method_of(rule).lower(): described})
     found = spec.to_dict()
     found["tags"] = [{"name": name} for name in sorted(tags)]
@@ -123,26 +129,32 @@ def _checked(_: OpenAPIConverter, field: Any, ret: Json, **__: Any) -> Json:
     """Describe a field of ours. For apispec, which calls it as a method of its converter."""
     if not isinstance(field, Checked):
         return {}
-    schema = jsonschemas.schema_of(field)
+    schema = {**jsonschemas.schema_of(field)}
     if ret.get("default", 0) is None:  # as if it were not there
         del ret["default"]
+    words = [ret.get("description"), schema.pop("description", None)]
+    told = {"description": " ".join(filter(None, words))} if any(words) else {}
     if not field.allow_none or isinstance(field.parent, (Query, ListQuery)):
-        return schema
+        return {**schema, **told}
     kind = schema.get("type")
     if kind is not None and "enum" not in schema and "not" not in schema:
-        return {**schema, "type": [kind, "null"]}
-    return {"anyOf": [schema, {"type": "null"}]} if schema.keys() - {"description"} else schema
+        return {**schema, "type": [kind, "null"], **told}
+    return {"anyOf": [schema, {"type": "null"}], **told} if schema else told
 
 
 def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> list[Json]:
     found: list[Json] = [
-        {"name": name, "in": "path", "required": True, "schema": jsonschemas.name()}
+        {
+            "name": name, "in": "path", "required": True, "description": {**_NAMES, **operation.names}[name],
+            "schema": jsonschemas.name(),
+        }
         for name in VARIABLE.findall(rule.rule)
-    ]
+    ]  # fmt: skip
     if operation.query is not None:
         for name, field in operation.query.fields.items():
             parameter = {"name": field.data_key or name, "in": "query", "required": field.required}
             schema = converter.field2property(field)
+            parameter["description"] = schema.pop("description")
             if isinstance(field, Checked) and field.check is query_attributes:  # JSON in a query
                 found.append({**parameter, "content": {"application/json": {"schema": schema}}})
             else:
@@ -152,12 +164,15 @@ def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -
     return found
 
 
-def _request_body(converter: OpenAPIConverter, body: Schema) -> Json:
+def _request_body(converter: OpenAPIConverter, operation: Operation) -> Json:
+    body = operation.body
+    assert body is not None  # the caller has looked
     schema = _reference(converter, body)
     required = bool(_at_least_one(type(body))) or any(field.required for field in body.fields.values())
     if not required:  # assay's Lua worker writes an empty object so
         schema = {"anyOf": [schema, {"type": "null"}, {"type": "array", "maxItems": 0}]}
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
+    content = {"schema": schema} if operation.example is None else {"schema": schema, "example": operation.example}
+    return {"required": required, "content": {"application/json": content}}
 
 
 def _reference(converter: OpenAPIConverter, schema: Schema | type[Schema]) -> Json:
@@ -182,23 +197,25 @@ def _responses(converter: OpenAPIConverter, rule: Rule, operation: Operation) ->
         found[str(status)] = {**answer, "description": _title(status)}
     if operation.tagged:
         found["304"] = {"description": "What If-None-Match names is still the answer"}
-    for status in _refusals(rule, operation):
-        found.setdefault(str(status), f"Refused{status}")
+    codes = refusals(rule, operation)
+    for status in sorted({CODES[code].status for code in codes}):
+        found.setdefault(str(status), _problem(status, [code for code in codes if CODES[code].status == status]))
     return found
 
 
-def _refusals(rule: Rule, operation: Operation) -> list[int]:
-    found = {500, *operation.refuses}
+def refusals(rule: Rule, operation: Operation) -> list[str]:
+    """Give the codes of all refusals that a route may answer: its own, and those that its declaration brings."""
+    found = {"internal", *operation.refuses}
     if "/api/" in rule.rule:
-        found.add(503)
-    if operation.body is not None:
-        found |= {400, 413, 415, 422}
-    if operation.query is not None or operation.keyed:
-        found.add(422)
+        found |= NOT_NOW.keys()
     if rule.arguments:
-        found |= {400, 404, 409, 422}
+        found |= {"invalid_path", *_OF_NAMES}
+    if operation.query is not None:
+        found |= {"invalid_filter", "out_of_range", *_OF_NAMES}
     if operation.keyed:
-        found.add(409)
+        found |= {"invalid_idempotency_key", "idempotency_key_reused"}
+    if operation.body is not None:
+        found |= {"bad_request", "unsupported_media_type", *_OF_BODIES}
     return sorted(found)
 
 
@@ -206,14 +223,10 @@ def _title(status: int) -> str:
     return HTTPStatus(status).phrase
 
 
-def _problem(status: int) -> tuple[str, Json]:
-    codes = sorted(code for code, (of, _) in CODES.items() if of == status)
+def _problem(status: int, codes: list[str]) -> Json:
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     content = {"application/json": schema, "application/problem+json": schema}
-    return f"Refused{status}", {"description": f"{_title(status)}: {', '.join(codes)}", "content": content}
-
-
-_PROBLEMS = [_problem(status) for status in (400, 404, 409, 413, 415, 422, 429, 500, 503)]
+    return {"description": f"{_title(status)}: {', '.join(codes)}", "content": content}
 
 
 def _at_least_one(kind: type[Schema]) -> tuple[str, ...]:

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
 from typing import ClassVar
 
 from marshmallow import Schema
 from marshmallow import fields
 
-_time = fields.Float  # seconds since the epoch
+Field = fields.Field[Any]
+
+
+def _member(kind: type[Field], says: str, more: dict[str, Any], *parts: Any) -> Field:
+    return kind(*parts, metadata={"description": says} if says else {}, **more)
+
+
+def _text(says: str = "", **more: Any) -> Field:
+    return _member(fields.String, says, more)
+
+
+def _integer(says: str = "", **more: Any) -> Field:
+    return _member(fields.Integer, says, more)
+
+
+def _number(says: str = "", **more: Any) -> Field:
+    return _member(fields.Float, says, more)
+
+
+_time = _number  # seconds since the epoch
+
+
+def _flag(says: str = "", **more: Any) -> Field:
+    return _member(fields.Boolean, says, more)
+
+
+def _json(says: str = "", **more: Any) -> Field:
+    return _member(fields.Raw, says, more)
+
+
+def _object(says: str = "", **more: Any) -> Field:
+    return _member(fields.Dict, says, more)
+
+
+def _objects(says: str = "", **more: Any) -> Field:
+    return _member(fields.List, says, more, fields.Dict())
 
 
 class Record(Schema):
@@ -21,23 +57,23 @@ class RunStarted(Record):
 
     sometimes = frozenset({"already_started"})
 
-    workflow_id = fields.String()
-    run_id = fields.String()
-    status = fields.String()
-    already_started = fields.Boolean()  # only where true
+    workflow_id = _text("The workflow id.")
+    run_id = _text("The run's own id.")
+    status = _text("PENDING, or what an open run is that was found.")
+    already_started = _flag("Only where true: an open run of this id was there.")
 
 
 class BatchStarted(Record):
     """One answer an item, in the order given: a RunStarted, or `error` and `code`."""
 
-    results = fields.List(fields.Dict())
+    results = _objects("In the order given.")
 
 
 class Done(Record):
     """A request was carried out."""
 
-    ok = fields.Boolean()
-    run_id = fields.String()
+    ok = _flag("Always true.")
+    run_id = _text("The run's own id.")
 
 
 class SignalTaken(Done):
@@ -45,76 +81,85 @@ class SignalTaken(Done):
 
     sometimes = frozenset({"repeated"})
 
-    event_seq = fields.Integer()
-    repeated = fields.Boolean()  # only where true
+    event_seq = _integer("The seq of its event in the history.")
+    repeated = _flag("Only where true: it was taken before, and is not taken twice.")
 
 
 class RunRecord(Record):
     """A run."""
 
-    id = fields.String()  # the workflow id
-    namespace = fields.String()
-    run_id = fields.String()
-    workflow_type = fields.String()
-    task_queue = fields.String()
-    status = fields.String()
-    close_reason = fields.String(allow_none=True)
-    input = fields.String(allow_none=True)  # JSON text
-    result = fields.String(allow_none=True)  # JSON text
-    error = fields.String(allow_none=True)
-    parent_id = fields.String(allow_none=True)  # the parent's workflow id
-    claimed_by = fields.String(allow_none=True)  # the worker that holds its workflow task
-    search_attributes = fields.String(allow_none=True)  # JSON text
-    paused = fields.Dict(allow_none=True)  # by, reason, at
-    waiting_for = fields.List(fields.Dict(), allow_none=True)  # kind, name, since
-    task_failure = fields.Dict(allow_none=True)  # why its last workflow tasks failed
-    cancel_requested_at = _time(allow_none=True)
-    deadline_at = _time(allow_none=True)  # when its time is over, or the grace of a cancel
-    parent_close = fields.String(allow_none=True)  # what its parent's end means for it
-    continued_from = fields.String(allow_none=True)  # a run id
-    continued_to = fields.String(allow_none=True)  # a run id
-    first_run_id = fields.String()
-    last_seq = fields.Integer()
-    archived_at = _time(allow_none=True)
-    archive_uri = fields.String(allow_none=True)
-    created_at = _time()
-    updated_at = _time()
-    completed_at = _time(allow_none=True)
+    id = _text("The workflow id.")
+    namespace = _text("Its namespace.")
+    run_id = _text("The run's own id.")
+    workflow_type = _text("Its type.")
+    task_queue = _text("Whose workers run it.")
+    status = _text("PENDING, RUNNING, COMPLETED, FAILED, CANCELLED or TIMED_OUT.")
+    close_reason = _text(
+        "completed, failed, cancelled, terminated, timed_out or continued_as_new; null while it is open.",
+        allow_none=True,
+    )
+    input = _text("JSON text.", allow_none=True)
+    result = _text("JSON text.", allow_none=True)
+    error = _text("Why it failed.", allow_none=True)
+    parent_id = _text("The parent's workflow id.", allow_none=True)
+    claimed_by = _text("The worker that holds its workflow task.", allow_none=True)
+    search_attributes = _text("JSON text.", allow_none=True)
+    paused = _object("Null in this version.", allow_none=True)
+    waiting_for = _objects(
+        "What it is parked on: items of `kind`, `name`, `since`; null while it has work to do.", allow_none=True
+    )
+    task_failure = _object(
+        "Why its last workflow tasks failed: `cause`, `message`, `trace`, `count`, `first_at`, `last_at`; "
+        "null after a turn that went well.",
+        allow_none=True,
+    )
+    cancel_requested_at = _time("When it was asked to end.", allow_none=True)
+    deadline_at = _time("When its time is over, or the grace of a cancel.", allow_none=True)
+    parent_close = _text("What its parent's end means for it: request_cancel, terminate or abandon.", allow_none=True)
+    continued_from = _text("The run id of the run before in its chain.", allow_none=True)
+    continued_to = _text("The run id of the next.", allow_none=True)
+    first_run_id = _text("The run id of the first in its chain.")
+    last_seq = _integer("The seq of its newest event.")
+    archived_at = _time("Null in this version.", allow_none=True)
+    archive_uri = _text("Null in this version.", allow_none=True)
+    created_at = _time("When it was started, in seconds since the epoch.")
+    updated_at = _time("When something last happened to it.")
+    completed_at = _time("When it ended; null before.", allow_none=True)
 
 
 class RunTree(RunRecord):
     """A run, and the runs below it."""
 
-    children = fields.List(fields.Dict())  # each a run with its own `children`
-    truncated = fields.Boolean()  # whether there are more than were asked for
+    children = _objects("Runs, each with `children` of its own.")
+    truncated = _flag("Whether there are more than `limit`.")
 
 
 class EventRecord(Record):
     """One event of a run's history."""
 
-    id = fields.Integer()
-    workflow_id = fields.String()
-    run_id = fields.String()
-    seq = fields.Integer()
-    event_type = fields.String()
-    payload = fields.String(allow_none=True)  # JSON text
-    timestamp = _time()
+    id = _integer("Unique over all runs.")
+    workflow_id = _text("The workflow id.")
+    run_id = _text("The run's own id.")
+    seq = _integer("1, 2, 3 ... in its run, without a gap.")
+    event_type = _text("See [Events](events.md).")
+    payload = _text("JSON text; null without one.", allow_none=True)
+    timestamp = _time("Seconds since the epoch; never before the event before it.")
 
 
 class State(Record):
     """What a run last showed to queries."""
 
-    state = fields.Raw(allow_none=True)
-    event_seq = fields.Integer()
-    created_at = _time()
+    state = _json("All that it shows.", allow_none=True)
+    event_seq = _integer("The newest event that the code had seen when it showed this.")
+    created_at = _time("When it showed it.")
 
 
 class Value(Record):
     """One value of what a run last showed to queries."""
 
-    value = fields.Raw(allow_none=True)
-    event_seq = fields.Integer()
-    created_at = _time()
+    value = _json("What it shows under this name.", allow_none=True)
+    event_seq = _integer("The newest event that the code had seen when it showed this.")
+    created_at = _time("When it showed it.")
 
 
 class SignalledWithStart(Record):
@@ -122,71 +167,73 @@ class SignalledWithStart(Record):
 
     sometimes = frozenset({"repeated"})
 
-    workflow_id = fields.String()
-    run_id = fields.String()
-    status = fields.String()
-    started = fields.Boolean()
-    event_seq = fields.Integer()
-    repeated = fields.Boolean()  # only where true
+    workflow_id = _text("The workflow id.")
+    run_id = _text("The run's own id.")
+    status = _text("What the run is now.")
+    started = _flag("Whether the run was started by this request.")
+    event_seq = _integer("The seq of the signal in the history.")
+    repeated = _flag("Only where true: it was taken before, and is not taken twice.")
 
 
 class ActivityRecord(Record):
     """An activity."""
 
-    id = fields.Integer()
-    workflow_id = fields.String()
-    run_id = fields.String()
-    namespace = fields.String()
-    seq = fields.Integer()
-    name = fields.String()
-    task_queue = fields.String()
-    input = fields.String(allow_none=True)  # JSON text
-    status = fields.String()
-    result = fields.String(allow_none=True)  # JSON text
-    error = fields.String(allow_none=True)
-    attempt = fields.Integer()
-    max_attempts = fields.Integer()
-    initial_interval_secs = fields.Float()
-    backoff_coefficient = fields.Float()
-    start_to_close_secs = fields.Float(allow_none=True)
-    heartbeat_timeout_secs = fields.Float(allow_none=True)
-    schedule_to_start_secs = fields.Float(allow_none=True)
-    schedule_to_close_secs = fields.Float(allow_none=True)
-    claimed_by = fields.String(allow_none=True)
-    scheduled_at = _time()
-    visible_at = _time()  # not handed out before
-    started_at = _time(allow_none=True)
-    completed_at = _time(allow_none=True)
-    last_heartbeat = _time(allow_none=True)
-    heartbeat_details = fields.Raw(allow_none=True)
-    last_failure = fields.Raw(allow_none=True)
-    cancel_requested = fields.Boolean()
+    id = _integer("Unique over all runs.")
+    workflow_id = _text("The workflow id.")
+    run_id = _text("The run's own id.")
+    namespace = _text("Its namespace.")
+    seq = _integer("The number of its command in its run.")
+    name = _text("Which activity.")
+    task_queue = _text("Whose workers run it.")
+    input = _text("JSON text.", allow_none=True)
+    status = _text("PENDING (also between attempts), RUNNING, COMPLETED, FAILED or CANCELLED.")
+    result = _text("JSON text.", allow_none=True)
+    error = _text("Why it failed for good.", allow_none=True)
+    attempt = _integer("The present attempt, or the next one; the first is 1.")
+    max_attempts = _integer("0 = without end.")
+    initial_interval_secs = _number("The wait before the second attempt.")
+    backoff_coefficient = _number("How much longer each wait is than the one before.")
+    start_to_close_secs = _number("How long one attempt may take.", allow_none=True)
+    heartbeat_timeout_secs = _number("How long an attempt may be silent.", allow_none=True)
+    schedule_to_start_secs = _number("How long it may wait for a worker.", allow_none=True)
+    schedule_to_close_secs = _number("How long it may take in all.", allow_none=True)
+    claimed_by = _text("The worker of the present or last attempt.", allow_none=True)
+    scheduled_at = _time("When it was scheduled.")
+    visible_at = _time("It is not handed out before.")
+    started_at = _time("When the present attempt began.", allow_none=True)
+    completed_at = _time("When it had its outcome.", allow_none=True)
+    last_heartbeat = _time("When its worker last beat.", allow_none=True)
+    heartbeat_details = _json("What the last heartbeat said.", allow_none=True)
+    last_failure = _json("How the last failed attempt ended: `error`, `error_type`, `attempt`, `at`.", allow_none=True)
+    cancel_requested = _flag("Whether it was cancelled.")
 
 
 class PolledActivity(ActivityRecord):
     """An activity that was leased."""
 
-    task_token = fields.String()
-    lease_expires_at = _time(allow_none=True)
+    task_token = _text("Names the lease. Send it back with the report.")
+    lease_expires_at = _time(
+        "When its next time-out falls due, unless it beats; null where it has none.", allow_none=True
+    )
 
 
 class PolledTurn(Record):
     """A workflow task that was leased, with the run's whole history."""
 
-    workflow_id = fields.String()
-    run_id = fields.String()
-    namespace = fields.String()
-    workflow_type = fields.String()
-    task_queue = fields.String()
-    input = fields.Raw(allow_none=True)
-    history = fields.List(fields.Dict())
-    history_from = fields.Integer()
-    history_seq = fields.Integer()
-    attempt = fields.Integer()
-    task_token = fields.String()
-    lease_expires_at = _time()
-    cancel_requested = fields.Boolean()
-    continue_as_new_suggested = fields.Boolean()
+    workflow_id = _text("The workflow id.")
+    run_id = _text("The run's own id.")
+    namespace = _text("Its namespace.")
+    workflow_type = _text("Its type.")
+    task_queue = _text("Whose workers run it.")
+    input = _json("The run's input, decoded.", allow_none=True)
+    history = _objects("Events: `seq`, `event_type`, `payload` (decoded), `timestamp`.")
+    history_from = _integer("The history begins after this seq.")
+    history_seq = _integer("The newest event of the history.")
+    attempt = _integer("The first is 1.")
+    task_token = _text("Names the lease. Send it back with the report.")
+    lease_expires_at = _time("When the lease runs out, unless it is made longer.")
+    cancel_requested = _flag("Whether the run was asked to end.")
+    continue_as_new_suggested = _flag("Whether the history has grown long.")
 
 
 class Reported(Record):
@@ -194,76 +241,78 @@ class Reported(Record):
 
     sometimes = frozenset({"repeated"})
 
-    ok = fields.Boolean()
-    repeated = fields.Boolean()  # only where true
+    ok = _flag("Always true.")
+    repeated = _flag("Only where true: it was taken before, and is not taken twice.")
 
 
 class TurnBeaten(Record):
     """A lease lasts longer."""
 
-    ok = fields.Boolean()
-    lease_expires_at = _time()
-    cancel_requested = fields.Boolean()
+    ok = _flag("Always true.")
+    lease_expires_at = _time("When the lease runs out, unless it is made longer.")
+    cancel_requested = _flag("Whether the run was asked to end.")
 
 
 class ActivityBeaten(Record):
     """An activity's heartbeat was taken."""
 
-    ok = fields.Boolean()
-    cancel_requested = fields.Boolean()
-    lease_expires_at = _time(allow_none=True)
+    ok = _flag("Always true.")
+    cancel_requested = _flag("Whether the activity was cancelled.")
+    lease_expires_at = _time(
+        "When the next time-out falls due, unless it beats again; null where it has none.", allow_none=True
+    )
 
 
 class Registered(Record):
     """The id under which a worker polls."""
 
-    worker_id = fields.String()
+    worker_id = _text("Poll under this id.")
 
 
 class Lives(Record):
     """A worker's heartbeat was taken."""
 
-    ok = fields.Boolean()
-    registered = fields.Boolean()  # false: this service does not know it
+    ok = _flag("Always true.")
+    registered = _flag("False: this service does not know it. It may poll all the same.")
 
 
 class WorkerRecord(Record):
     """A worker."""
 
-    id = fields.String()
-    namespace = fields.String()
-    identity = fields.String()
-    task_queue = fields.String()
-    workflows = fields.String(allow_none=True)  # JSON text; null = any
-    activities = fields.String(allow_none=True)
-    max_concurrent_workflows = fields.Integer()
-    max_concurrent_activities = fields.Integer()
-    active_tasks = fields.Integer()
-    last_heartbeat = _time()
-    registered_at = _time()
-    sdk = fields.String(allow_none=True)
+    id = _text("The worker id.")
+    namespace = _text("Its namespace.")
+    identity = _text("What it calls itself.")
+    task_queue = _text("The queue that it works for.")
+    workflows = _text("JSON text of the types that it takes; null = any.", allow_none=True)
+    activities = _text("JSON text of the activities that it takes; null = any.", allow_none=True)
+    max_concurrent_workflows = _integer("As it said; nobody enforces it.")
+    max_concurrent_activities = _integer("As it said; nobody enforces it.")
+    active_tasks = _integer("How many leases it holds.")
+    last_heartbeat = _time("When it was last heard of; written at most every ten seconds.")
+    registered_at = _time("When it first registered.")
+    sdk = _text("Which SDK it uses, if it said so.", allow_none=True)
 
 
 class NamespaceRecord(Record):
     """A namespace."""
 
-    name = fields.String()
-    created_at = _time()
+    name = _text("Its name.")
+    created_at = _time("When it was made, in seconds since the epoch.")
 
 
 class NamespaceStats(Record):
     """What a namespace holds."""
 
-    namespace = fields.String()
-    total_workflows = fields.Integer()
-    running = fields.Integer()
-    pending = fields.Integer()
-    completed = fields.Integer()
-    failed = fields.Integer()
-    cancelled = fields.Integer()
-    timed_out = fields.Integer()
-    schedules = fields.Integer()
-    workers = fields.Integer()
+    namespace = _text("Its name.")
+    total_workflows = _integer("All runs.")
+    running = _integer()
+    pending = _integer()
+    completed = _integer()
+    failed = _integer()
+    cancelled = _integer()
+    timed_out = _integer()
+    schedules = _integer("0 in this version.")
+    workers = _integer("Workers that are not retired.")
 
 
 class Deleted(Record):
@@ -271,39 +320,39 @@ class Deleted(Record):
 
     sometimes = frozenset({"deleted_workflows"})
 
-    ok = fields.Boolean()
-    done = fields.Boolean()
-    deleted_workflows = fields.Integer()  # only with force
+    ok = _flag("Always true.")
+    done = _flag("False: call again.")
+    deleted_workflows = _integer("Only with `force`: how many runs went.")
 
 
 class QueueStats(Record):
     """What waits and runs in a queue."""
 
-    queue = fields.String()
-    pending_activities = fields.Integer()
-    running_activities = fields.Integer()
-    waiting_workflow_tasks = fields.Integer()
-    leased_workflow_tasks = fields.Integer()
-    workers = fields.Integer()
-    oldest_ready_at = _time(allow_none=True)
+    queue = _text("Its name.")
+    pending_activities = _integer("Activities that wait.")
+    running_activities = _integer("Activities that a worker has.")
+    waiting_workflow_tasks = _integer("Runs that wait for a worker.")
+    leased_workflow_tasks = _integer("Runs that a worker has.")
+    workers = _integer("Workers that work for it.")
+    oldest_ready_at = _time("Since when the oldest task waits; null where none does.", allow_none=True)
 
 
 class Description(Record):
     """This API, as OpenAPI 3.1."""
 
-    openapi = fields.String()
-    info = fields.Dict()
-    servers = fields.List(fields.Dict())
-    tags = fields.List(fields.Dict())
-    paths = fields.Dict()
-    components = fields.Dict()
+    openapi = _text()
+    info = _object()
+    servers = _objects()
+    tags = _objects()
+    paths = _object()
+    components = _object()
 
 
 class Version(Record):
     """Which build answers."""
 
-    version = fields.String()
-    build_profile = fields.String()
+    version = _text()
+    build_profile = _text("Always `release`.")
 
 
 class Exchanged(Record):
@@ -311,27 +360,30 @@ class Exchanged(Record):
 
     sometimes = frozenset({"code", "error"})
 
-    results = fields.List(fields.Dict())
-    workflow_tasks = fields.List(fields.Dict())
-    activity_tasks = fields.List(fields.Dict())
-    heartbeats = fields.List(fields.Dict())
-    retry_after = fields.Float(allow_none=True)  # seconds
-    drain = fields.Boolean()
-    code = fields.String()  # session_replaced, where it is
-    error = fields.String()
+    results = _objects(
+        "One for each workflow result, then one for each activity result, in the order given: `task_token` and `ok`, "
+        "or `error` and `code`."
+    )
+    workflow_tasks = _objects("Leased runs, as `POST /workflow-tasks/poll` answers them.")
+    activity_tasks = _objects("Leased activities; their `input` is decoded.")
+    heartbeats = _objects("One for each heartbeat, in the order given.")
+    retry_after = _number("Seconds; not null where the service could not wait: ask again after that.", allow_none=True)
+    drain = _flag("This process is about to stop: what is asked next is answered by another one.")
+    code = _text("`session_replaced` or `session_unknown`: this session gets no work.")
+    error = _text("The same for people.")
 
 
 class Health(Record):
     """The service answers."""
 
-    status = fields.String()
-    service = fields.String()
+    status = _text("Always `ok`.")
+    service = _text("Always `assay-workflow`.")
 
 
 class Readiness(Record):
     """Whether this process should be sent requests."""
 
-    ready = fields.Boolean()
-    database = fields.String()  # ok, unavailable
-    sidecar_leads = fields.Boolean()
-    draining = fields.Boolean()
+    ready = _flag()
+    database = _text("ok or unavailable.")
+    sidecar_leads = _flag("Whether some sidecar leads.")
+    draining = _flag("Whether the process is about to stop.")

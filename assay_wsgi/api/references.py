@@ -21,6 +21,8 @@ from .paths import SLASH
 MAX_PAGE = 1000
 MAX_OFFSET = 2**62
 _KEY_DIGITS = 18
+IN_NAMESPACE = "In which namespace; without it, in whichever has one."
+WHICH_RUN = "Which run of the id; without it, the newest."
 
 Id = partial(Checked, checks.identifier)
 
@@ -28,21 +30,21 @@ Id = partial(Checked, checks.identifier)
 class InNamespace(Query):
     """In which namespace; without it, whichever."""
 
-    namespace = Id(load_default=None)
+    namespace = Id(load_default=None, says=IN_NAMESPACE)
 
 
 class OneRun(InNamespace):
     """Which run of an id, in which namespace."""
 
-    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None, says=WHICH_RUN)
 
 
 class PartQuery(ListQuery):
     """Which part of a short list."""
 
-    namespace = Id(load_default=None)  # accepted everywhere
-    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE)
-    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0)
+    namespace = Id(load_default=None, says="Accepted everywhere.")
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE, says="How many at most.")
+    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0, says="How many to leave out.")
 
 
 def run_ref(workflow_id: str, query: dict[str, Any]) -> RunRef:

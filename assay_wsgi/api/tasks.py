@@ -36,6 +36,10 @@ from .references import Id
 from .references import InNamespace
 from .references import activity_key
 
+TOKEN = "As the poll answered it; without one, the attempt that is running is meant."
+
+OF_ATTEMPTS = ("not_found", "workflow_closed", "lease_lost", "stale_attempt")
+
 bp = Blueprint("assay_tasks", __name__)
 
 _Report = partial(Checked, checks.report)
@@ -48,21 +52,31 @@ _Token = partial(Checked, checks.token)
 class PollBody(Body):
     """Who asks, and for work of which queue."""
 
-    queue = Id(required=True)
-    worker_id = Id(required=True)
-    namespace = Id(load_default=None)
-    wait_secs = Checked(checks.number, load_default=0.0)
+    queue = Id(required=True, says="Of which queue.")
+    worker_id = Id(required=True, says="Who asks; it need not be registered.")
+    namespace = Id(
+        load_default=None, says="For a worker that never registered; without it, wherever the queue has work."
+    )
+    wait_secs = Checked(
+        checks.number, load_default=0.0,
+        says="How long to wait where there is no work; `ASSAY_LONG_POLL_MAX_SECS` at most.",
+    )  # fmt: skip
 
 
 @bp.post("/workflow-tasks/poll")
-@operation(body=PollBody, returns=records.PolledTurn, instead=(None,))
+@operation(body=PollBody, returns=records.PolledTurn, instead=(None,), example={"queue": "main", "worker_id": "w-1"})
 def poll_workflow_task(body: dict[str, Any]) -> Any:
     """Lease a workflow task; null where there is none."""
     return _polled(engine().tasks.poll_workflow, body, None)
 
 
 @bp.post("/tasks/poll")
-@operation(body=PollBody, returns=records.PolledActivity, instead=({"task": None},))
+@operation(
+    body=PollBody,
+    returns=records.PolledActivity,
+    instead=({"task": None},),
+    example={"queue": "main", "worker_id": "w-1"},
+)
 def poll_activity(body: dict[str, Any]) -> Any:
     """Lease an activity; `{"task": null}` where there is none."""
     return _polled(engine().tasks.poll_activity, body, {"task": None})
@@ -92,22 +106,24 @@ class LeaseBody(Body):
 
     at_least_one = ("task_token", "worker_id")
 
-    task_token = _Token(load_default=None)
-    worker_id = Id(load_default=None)
+    task_token = _Token(load_default=None, says="As the poll answered it. It alone decides where it is sent.")
+    worker_id = Id(load_default=None, says="Without a token: the worker that holds the task of this workflow id.")
 
 
 class CommandsBody(LeaseBody):
     """What a turn asks for."""
 
-    commands = Checked(checks.anything, load_default=None, metadata={"description": "an array, read one by one"})
+    commands = Checked(
+        checks.anything, load_default=None, says="An array of at most 1,000 [commands](commands.md); null = none."
+    )
 
 
 class TaskFailureBody(LeaseBody):
     """Why there are no commands."""
 
-    cause = _Report(load_default="unknown")
-    message = _Report(load_default="")
-    trace = _Report(load_default=None)
+    cause = _Report(load_default="unknown", says="A word for the kind of failure.")
+    message = _Report(load_default="", says="What went wrong.")
+    trace = _Report(load_default=None, says="Where.")
 
 
 def _task(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> TaskRef:
@@ -120,7 +136,22 @@ def _task(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> Task
 
 
 @bp.post("/workflow-tasks/<workflow_id>/commands")
-@operation(body=CommandsBody, query=InNamespace, returns=records.Reported)
+@operation(
+    body=CommandsBody,
+    query=InNamespace,
+    returns=records.Reported,
+    refuses=(
+        "workflow_closed", "lease_lost", "ambiguous_run", "unhandled_events", "nondeterminism", "id_taken",
+        "bad_command", "too_many_pending",
+    ),
+    example={
+        "worker_id": "w-1",
+        "commands": [
+            {"type": "RecordSnapshot", "state": {"stage": "packing"}},
+            {"type": "ScheduleActivity", "seq": 1, "name": "pack"},
+        ],
+    },
+)  # fmt: skip
 def report_commands(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Hand in the commands of a turn."""
     task = _task(workflow_id, body, query)
@@ -133,7 +164,13 @@ def report_commands(workflow_id: str, body: dict[str, Any], query: dict[str, Any
 
 
 @bp.post("/workflow-tasks/<workflow_id>/fail")
-@operation(body=TaskFailureBody, query=InNamespace, returns=records.Reported)
+@operation(
+    body=TaskFailureBody,
+    query=InNamespace,
+    returns=records.Reported,
+    refuses=("workflow_closed", "lease_lost", "ambiguous_run"),
+    example={"worker_id": "w-1", "cause": "bug", "message": "KeyError: 'item'"},
+)
 def fail_workflow_task(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Say that a turn could not be done: the task comes again after a back-off, the run stays open."""
     task = _task(workflow_id, body, query)
@@ -143,7 +180,13 @@ def fail_workflow_task(workflow_id: str, body: dict[str, Any], query: dict[str, 
 
 
 @bp.post("/workflow-tasks/<workflow_id>/heartbeat")
-@operation(body=LeaseBody, query=InNamespace, returns=records.TurnBeaten)
+@operation(
+    body=LeaseBody,
+    query=InNamespace,
+    returns=records.TurnBeaten,
+    refuses=("workflow_closed", "lease_lost", "ambiguous_run"),
+    example={"worker_id": "w-1"},
+)
 def beat_workflow_task(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Say that a turn is still under way: its lease lasts longer."""
     task = _task(workflow_id, body, query)
@@ -157,45 +200,61 @@ def beat_workflow_task(workflow_id: str, body: dict[str, Any], query: dict[str, 
 class CompletionBody(Body):
     """What an activity gave."""
 
-    result = Checked(checks.payload, load_default=None)
-    task_token = _Token(load_default=None)
+    result = Checked(checks.payload, load_default=None, says="What the workflow is given.")
+    task_token = _Token(load_default=None, says=TOKEN)
 
 
 class FailureBody(Body):
     """Why an attempt failed."""
 
-    error = _Report(load_default="no reason given")
-    error_type = _Report(load_default=None)
-    non_retryable = Checked(checks.boolean, load_default=False)
-    next_retry_delay = Checked(checks.number, load_default=None)
-    details = Checked(checks.payload, load_default=None)
-    heartbeat_details = Checked(checks.payload, load_default=None)
-    trace = _Report(load_default=None)
-    task_token = _Token(load_default=None)
+    error = _Report(load_default="no reason given", says="What went wrong.")
+    error_type = _Report(load_default=None, says="The error's type; `non_retryable` of the activity compares it.")
+    non_retryable = Checked(checks.boolean, load_default=False, says="Do not try again.")
+    next_retry_delay = Checked(
+        checks.number, load_default=None, says="Seconds to the next attempt, in place of the activity's back-off."
+    )
+    details = Checked(checks.payload, load_default=None, says="What the workflow is given, should it fail for good.")
+    heartbeat_details = Checked(
+        checks.payload, load_default=None, says="For the next attempt, as if a heartbeat had told it."
+    )
+    trace = _Report(load_default=None, says="Where.")
+    task_token = _Token(load_default=None, says=TOKEN)
 
 
 class HeartbeatBody(Body):
     """How far it is."""
 
-    details = Checked(checks.payload, load_default=None)
-    task_token = _Token(load_default=None)
+    details = Checked(checks.payload, load_default=None, says="How far it is; the next attempt is given it.")
+    task_token = _Token(load_default=None, says=TOKEN)
 
 
 class ReleaseBody(Body):
     """Which attempt."""
 
-    task_token = _Token(load_default=None)
+    task_token = _Token(load_default=None, says=TOKEN)
 
 
 @bp.post("/tasks/<activity_id>/complete")
-@operation(body=CompletionBody, query=InNamespace, returns=records.Reported)
+@operation(
+    body=CompletionBody,
+    query=InNamespace,
+    returns=records.Reported,
+    refuses=OF_ATTEMPTS,
+    example={"result": {"parcel": 1}},
+)
 def complete(activity_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Record an activity's result."""
     return _reported(activity_id, ActivityReport(**body), query)
 
 
 @bp.post("/tasks/<activity_id>/fail")
-@operation(body=FailureBody, query=InNamespace, returns=records.Reported)
+@operation(
+    body=FailureBody,
+    query=InNamespace,
+    returns=records.Reported,
+    refuses=OF_ATTEMPTS,
+    example={"error": "no box fits", "error_type": "NoBox", "non_retryable": True},
+)
 def fail(activity_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Record a failed attempt: it is tried again, or the activity fails for good."""
     token = body.pop("task_token")
@@ -209,7 +268,13 @@ def _reported(activity_id: str, report: ActivityReport, query: dict[str, Any]) -
 
 
 @bp.post("/tasks/<activity_id>/heartbeat")
-@operation(body=HeartbeatBody, query=InNamespace, returns=records.ActivityBeaten)
+@operation(
+    body=HeartbeatBody,
+    query=InNamespace,
+    returns=records.ActivityBeaten,
+    refuses=OF_ATTEMPTS,
+    example={"details": {"packed": 3}},
+)
 def beat_activity(activity_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Say that an activity is still at work."""
     key = activity_key(activity_id)
@@ -218,7 +283,7 @@ def beat_activity(activity_id: str, body: dict[str, Any], query: dict[str, Any])
 
 
 @bp.post("/tasks/<activity_id>/release")
-@operation(body=ReleaseBody, query=InNamespace, returns=records.Reported)
+@operation(body=ReleaseBody, query=InNamespace, returns=records.Reported, refuses=OF_ATTEMPTS, example={})
 def release(activity_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Hand an activity back that was not worked on: another worker gets it at once, the attempt is not counted."""
     key = activity_key(activity_id)

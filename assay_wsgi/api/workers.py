@@ -16,6 +16,7 @@ from .connections import client_gone
 from .context import admission
 from .context import engine
 from .contract import operation
+from .exchange import TYPES
 from .exchange import ExchangeBody
 from .exchange import HandedIn
 from .exchange import names
@@ -34,29 +35,33 @@ bp = Blueprint("assay_workers", __name__)
 class RegistrationBody(Body):
     """What a worker that polls says of itself."""
 
-    identity = Id(required=True)
-    queue = Id(required=True)
-    namespace = Id(load_default=MAIN)
-    workflows = Checked(names, load_default=None)
-    activities = Checked(names, load_default=None)
-    max_concurrent_workflows = Checked(checks.integer, load_default=10)
-    max_concurrent_activities = Checked(checks.integer, load_default=10)
+    identity = Id(required=True, says="What it calls itself; for people.")
+    queue = Id(required=True, says="The queue that it works for.")
+    namespace = Id(load_default=MAIN, says="It gets this namespace's work only.")
+    workflows = Checked(names, load_default=None, says=TYPES)
+    activities = Checked(names, load_default=None, says="The activities that it takes; the same holds.")
+    max_concurrent_workflows = Checked(checks.integer, load_default=10, says="For people; nobody enforces it.")
+    max_concurrent_activities = Checked(checks.integer, load_default=10, says="For people; nobody enforces it.")
 
 
 class LivesBody(Body):
     """Which worker."""
 
-    worker_id = Id(required=True)
+    worker_id = Id(required=True, says="As the registration answered it.")
 
 
 class WorkersQuery(PartQuery):
     """Which workers, by id."""
 
-    namespace = Id(load_default=MAIN)
+    namespace = Id(load_default=MAIN, says="Workers of this namespace.")
 
 
 @bp.post("/workers/register")
-@operation(body=RegistrationBody, returns=records.Registered)
+@operation(
+    body=RegistrationBody,
+    returns=records.Registered,
+    example={"identity": "packer@host-1", "queue": "main", "workflows": ["Order"], "activities": ["pack"]},
+)
 def register(body: dict[str, Any], raw: bytes) -> Any:
     """Register a worker that will poll; it is told its id."""
     key = idempotency(raw)
@@ -66,7 +71,7 @@ def register(body: dict[str, Any], raw: bytes) -> Any:
 
 
 @bp.post("/workers/heartbeat")
-@operation(body=LivesBody, returns=records.Lives)
+@operation(body=LivesBody, returns=records.Lives, example={"worker_id": "w-1"})
 def heartbeat(body: dict[str, Any]) -> Any:
     """Note that a worker lives."""
     return engine().workers.heartbeat(body["worker_id"])
@@ -80,7 +85,14 @@ def list_workers(query: dict[str, Any]) -> Any:
 
 
 @bp.post("/workers/<worker_id>/exchange")
-@operation(body=ExchangeBody, returns=records.Exchanged)
+@operation(
+    body=ExchangeBody,
+    returns=records.Exchanged,
+    example={
+        "worker": {"identity": "packer@host-2"}, "session": "s-1", "n": 1, "queue": "main",
+        "workflow_slots": 10, "activity_slots": 10,
+    },
+)  # fmt: skip
 def exchange(worker_id: str, body: dict[str, Any]) -> Any:
     """Hand in finished work, take new work."""
     handed_in = read_exchange(worker_id, body)

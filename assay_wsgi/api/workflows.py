@@ -28,8 +28,10 @@ from .fields import query_attributes
 from .fields import query_integer
 from .fields import query_time
 from .idempotency import idempotency
+from .references import IN_NAMESPACE
 from .references import MAX_OFFSET
 from .references import MAX_PAGE
+from .references import WHICH_RUN
 from .references import Id
 from .references import InNamespace
 from .references import OneRun
@@ -41,6 +43,7 @@ MAX_CURSOR_CHARS = 1000
 STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT")
 ID_CONFLICT = ("fail", "use_existing", "terminate_existing")
 ID_REUSE = ("allow", "allow_failed_only", "reject")
+SIGNAL_ID = "Yours: a signal with the same id is not taken twice."
 
 bp = Blueprint("assay_workflows", __name__)
 
@@ -51,36 +54,59 @@ bp = Blueprint("assay_workflows", __name__)
 class NewRunBody(Body):
     """What a new run is."""
 
-    workflow_type = Id(required=True)
-    namespace = Id(load_default=MAIN)
-    task_queue = Id(load_default=MAIN)
-    input = Checked(checks.payload, load_default=None)
-    search_attributes = Checked(checks.attributes, load_default=None)
-    id_reuse = Checked(checks.choice, ID_REUSE, load_default="allow")
-    execution_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
-    run_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None)
+    workflow_type = Id(required=True, says="The name of the workflow function, as its worker has it.")
+    namespace = Id(load_default=MAIN, says="The namespace; it is made where it is not there.")
+    task_queue = Id(load_default=MAIN, says="Whose workers run it.")
+    input = Checked(checks.payload, load_default=None, says="What the workflow is given.")
+    search_attributes = Checked(
+        checks.attributes, load_default=None, says="By what it can be found; `assay_engine_version` is added."
+    )
+    id_reuse = Checked(
+        checks.choice,
+        ID_REUSE,
+        load_default="allow",
+        says="Whether a closed run of this id may be followed by another.",
+    )
+    execution_timeout_secs = Checked(
+        checks.number, MIN_TIMEOUT_SECS, load_default=None,
+        says="How long the run and all that continue it may take together.",
+    )  # fmt: skip
+    run_timeout_secs = Checked(
+        checks.number, MIN_TIMEOUT_SECS, load_default=None, says="How long each of these runs may take."
+    )
 
 
 class StartBody(NewRunBody):
     """A run to start."""
 
-    workflow_id = Id(load_default=None)
-    id_conflict = Checked(checks.choice, ID_CONFLICT, load_default="fail")
+    workflow_id = Id(
+        load_default=None, says="The run's id in its namespace; `wf-<type>-<milliseconds>` where it is left out."
+    )
+    id_conflict = Checked(
+        checks.choice, ID_CONFLICT, load_default="fail", says="What to do where a run of this id is open."
+    )
 
 
 class BatchBody(Body):
     """Runs to start together; each is checked on its own."""
 
-    workflows = Checked(checks.items, MAX_BATCH, required=True)
+    workflows = Checked(checks.items, MAX_BATCH, required=True, says="Bodies as `POST /workflows` takes them.")
 
 
 _ONE_START = StartBody()
 
 
 @bp.post("/workflows")
-@operation(body=StartBody, returns=records.RunStarted, status=201, also=(200,))
+@operation(
+    body=StartBody,
+    returns=records.RunStarted,
+    status=201,
+    also=(200,),
+    refuses=("workflow_already_started",),
+    example={"workflow_type": "Order", "workflow_id": "order-7", "input": {"item": "lamp"}},
+)
 def start(body: dict[str, Any], raw: bytes) -> Any:
-    """Start a run."""
+    """Start a run: 200 where `use_existing` found an open one."""
     wanted, key = StartRun(**body), idempotency(raw)
     with admission().waiting():
         answer = engine().workflows.start(wanted, idempotency=key)
@@ -88,7 +114,11 @@ def start(body: dict[str, Any], raw: bytes) -> Any:
 
 
 @bp.post("/workflows/batch")
-@operation(body=BatchBody, returns=records.BatchStarted)
+@operation(
+    body=BatchBody,
+    returns=records.BatchStarted,
+    example={"workflows": [{"workflow_type": "Order", "workflow_id": f"order-{n}"} for n in (8, 9)]},
+)
 def start_batch(body: dict[str, Any], raw: bytes) -> Any:
     """Start up to 1,000 runs, each with an outcome of its own."""
     results: list[dict[str, Any] | None] = []
@@ -115,23 +145,35 @@ def _outcome(outcome: dict[str, Any] | AssayError) -> dict[str, Any]:
 class RunsQuery(ListQuery):
     """Which runs, newest first."""
 
-    namespace = Id(load_default=MAIN)
-    status = Checked(checks.choice, STATUSES, "invalid_filter", load_default=None)
-    workflow_type = Id(load_default=None, data_key="type")
-    search_attrs = Checked(query_attributes, load_default=None)
-    claimed_by = Id(load_default=None)
-    parent_id = Id(load_default=None)
-    created_after = Checked(query_time, load_default=None)
-    created_before = Checked(query_time, load_default=None)
-    closed_after = Checked(query_time, load_default=None)
-    closed_before = Checked(query_time, load_default=None)
-    limit = Checked(query_integer, 1, MAX_PAGE, load_default=50)
-    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0)
-    cursor = Id(MAX_CURSOR_CHARS, load_default=None)
+    namespace = Id(load_default=MAIN, says="Runs of this namespace.")
+    status = Checked(
+        checks.choice, STATUSES, "invalid_filter", load_default=None,
+        says="Runs of this status. WAITING finds the RUNNING ones that are parked on a signal.",
+    )  # fmt: skip
+    workflow_type = Id(load_default=None, data_key="type", says="Runs of this type.")
+    search_attrs = Checked(
+        query_attributes, load_default=None, says="A JSON object: runs that have all of these search attributes."
+    )
+    claimed_by = Id(load_default=None, says="Runs whose workflow task this worker holds.")
+    parent_id = Id(load_default=None, says="Children of this workflow id.")
+    created_after = Checked(query_time, load_default=None, says="Runs that were started after this moment.")
+    created_before = Checked(query_time, load_default=None, says="Runs that were started before this moment.")
+    closed_after = Checked(query_time, load_default=None, says="Runs that ended after this moment.")
+    closed_before = Checked(query_time, load_default=None, says="Runs that ended before this moment.")
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=50, says="How many at most.")
+    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0, says="How many to leave out; a cursor is cheaper.")
+    cursor = Id(MAX_CURSOR_CHARS, load_default=None, says="Where to go on, from the Link header.")
 
 
 @bp.get("/workflows")
-@operation(query=RunsQuery, returns=records.RunRecord, many=True, tagged=True)
+@operation(
+    query=RunsQuery,
+    returns=records.RunRecord,
+    many=True,
+    tagged=True,
+    refuses=("invalid_cursor",),
+    asks="type=Order&status=PENDING&limit=10",
+)
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first; the Link header names the next page."""
     return _page(*engine().workflows.list(ListFilter(**query)))
@@ -142,7 +184,7 @@ def _page(found: Any, cursor: str | None) -> Any:
 
 
 @bp.get("/workflows/<workflow_id>")
-@operation(query=OneRun, returns=records.RunRecord, tagged=True)
+@operation(query=OneRun, returns=records.RunRecord, tagged=True, refuses=("not_found", "ambiguous_namespace"))
 def describe(workflow_id: str, query: dict[str, Any]) -> Any:
     """Describe a run."""
     return engine().workflows.describe(run_ref(workflow_id, query))
@@ -151,16 +193,25 @@ def describe(workflow_id: str, query: dict[str, Any]) -> Any:
 class EventsQuery(ListQuery):
     """Which part of a history; without limit and order, all after `after_seq`."""
 
-    namespace = Id(load_default=None)
-    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
-    after_seq = Checked(query_integer, load_default=0)
-    before_seq = Checked(query_integer, load_default=checks.MAX_INTEGER)
-    limit = Checked(query_integer, 1, MAX_PAGE, load_default=None)
-    order = Checked(checks.choice, ("asc", "desc"), "invalid_filter", load_default="asc")
+    namespace = Id(load_default=None, says=IN_NAMESPACE)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None, says=WHICH_RUN)
+    after_seq = Checked(query_integer, load_default=0, says="Events after this one.")
+    before_seq = Checked(query_integer, load_default=checks.MAX_INTEGER, says="Events before this one.")
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=None, says="How many at most; without it, all.")
+    order = Checked(
+        checks.choice, ("asc", "desc"), "invalid_filter", load_default="asc", says="Oldest first, or newest first."
+    )
 
 
 @bp.get("/workflows/<workflow_id>/events")
-@operation(query=EventsQuery, returns=records.EventRecord, many=True, tagged=True)
+@operation(
+    query=EventsQuery,
+    returns=records.EventRecord,
+    many=True,
+    tagged=True,
+    refuses=("not_found", "ambiguous_namespace"),
+    asks="after_seq=0&limit=100",
+)
 def events(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show a run's history; of a part of it the Link header names the next one."""
     ref, after, before = run_ref(workflow_id, query), query["after_seq"], query["before_seq"]
@@ -179,15 +230,21 @@ def events(workflow_id: str, query: dict[str, Any]) -> Any:
 class ChildrenQuery(ListQuery):
     """Which part of the children, newest first."""
 
-    namespace = Id(load_default=None)
-    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
-    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE)
-    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0)
-    cursor = Id(MAX_CURSOR_CHARS, load_default=None)
+    namespace = Id(load_default=None, says=IN_NAMESPACE)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None, says=WHICH_RUN)
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE, says="How many at most.")
+    offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0, says="How many to leave out; a cursor is cheaper.")
+    cursor = Id(MAX_CURSOR_CHARS, load_default=None, says="Where to go on, from the Link header.")
 
 
 @bp.get("/workflows/<workflow_id>/children")
-@operation(query=ChildrenQuery, returns=records.RunRecord, many=True, tagged=True)
+@operation(
+    query=ChildrenQuery,
+    returns=records.RunRecord,
+    many=True,
+    tagged=True,
+    refuses=("not_found", "ambiguous_namespace", "invalid_cursor"),
+)
 def children(workflow_id: str, query: dict[str, Any]) -> Any:
     """List a run's children, newest first; the Link header names the next page."""
     part = ListFilter(limit=query["limit"], offset=query["offset"], cursor=query["cursor"])
@@ -197,27 +254,33 @@ def children(workflow_id: str, query: dict[str, Any]) -> Any:
 class TreeQuery(ListQuery):
     """How much of a tree."""
 
-    namespace = Id(load_default=None)
-    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None)
-    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE)
+    namespace = Id(load_default=None, says=IN_NAMESPACE)
+    run_id = Id(checks.MAX_RUN_ID_CHARS, load_default=None, says=WHICH_RUN)
+    limit = Checked(query_integer, 1, MAX_PAGE, load_default=MAX_PAGE, says="How many runs at most.")
 
 
 @bp.get("/workflows/<workflow_id>/tree")
-@operation(query=TreeQuery, returns=records.RunTree, tagged=True)
+@operation(query=TreeQuery, returns=records.RunTree, tagged=True, refuses=("not_found", "ambiguous_namespace"))
 def tree(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show a run with all runs below it."""
     return engine().workflows.tree(run_ref(workflow_id, query), limit=query["limit"])
 
 
 @bp.get("/workflows/<workflow_id>/state")
-@operation(query=OneRun, returns=records.State, tagged=True)
+@operation(query=OneRun, returns=records.State, tagged=True, refuses=("not_found", "ambiguous_namespace"))
 def state(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show what the run last answered to queries."""
     return engine().workflows.state(run_ref(workflow_id, query))
 
 
 @bp.get("/workflows/<workflow_id>/state/<name>")
-@operation(query=OneRun, returns=records.Value, tagged=True)
+@operation(
+    query=OneRun,
+    returns=records.Value,
+    tagged=True,
+    refuses=("not_found", "ambiguous_namespace"),
+    names={"name": "The name of a query."},
+)
 def state_value(workflow_id: str, name: str, query: dict[str, Any]) -> Any:
     """Show what the run last answered to one query."""
     return engine().workflows.state_value(run_ref(workflow_id, query), name)
@@ -229,18 +292,25 @@ def state_value(workflow_id: str, name: str, query: dict[str, Any]) -> Any:
 class SignalBody(Body):
     """What comes with a signal."""
 
-    payload = Checked(checks.payload, load_default=None)
-    signal_id = Id(load_default=None)
+    payload = Checked(checks.payload, load_default=None, says="What the run is given with it.")
+    signal_id = Id(load_default=None, says=SIGNAL_ID)
 
 
 class ReasonBody(Body):
     """Why."""
 
-    reason = Checked(checks.text, load_default=None)
+    reason = Checked(checks.text, load_default=None, says="For people; it stands in the history.")
 
 
 @bp.post("/workflows/<workflow_id>/signal/<name>")
-@operation(body=SignalBody, query=OneRun, returns=records.SignalTaken, refuses=(429,))
+@operation(
+    body=SignalBody,
+    query=OneRun,
+    returns=records.SignalTaken,
+    refuses=("not_found", "ambiguous_namespace", "workflow_closed", "signal_limit"),
+    names={"name": "The signal's name."},
+    example={"payload": {"by": "Ada"}, "signal_id": "approval-1"},
+)
 def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Send a signal to a run."""
     key = idempotency(raw)
@@ -253,10 +323,10 @@ def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, A
 class SignalWithStartBody(NewRunBody):
     """A signal, and the run to start where none is open."""
 
-    signal = Id(required=True)
-    payload = Checked(checks.payload, load_default=None)
-    signal_id = Id(load_default=None)
-    namespace = Id(load_default=None)  # the query's, or main
+    signal = Id(required=True, says="The signal's name.")
+    payload = Checked(checks.payload, load_default=None, says="What the run is given with it.")
+    signal_id = Id(load_default=None, says=SIGNAL_ID)
+    namespace = Id(load_default=None, says="The namespace; else the query's, else `main`.")
 
 
 @bp.post("/workflows/<workflow_id>/signal-with-start")
@@ -266,7 +336,8 @@ class SignalWithStartBody(NewRunBody):
     returns=records.SignalledWithStart,
     status=201,
     also=(200,),
-    refuses=(429,),
+    refuses=("workflow_already_started", "signal_limit"),
+    example={"workflow_type": "Cart", "signal": "add", "payload": {"item": "lamp"}},
 )
 def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Signal the open run of an id, or start one with that signal: 201 where it was started, else 200."""
@@ -280,18 +351,30 @@ def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, A
 
 
 @bp.post("/workflows/<workflow_id>/cancel")
-@operation(body=ReasonBody, query=OneRun, returns=records.Done)
+@operation(
+    body=ReasonBody,
+    query=OneRun,
+    returns=records.Done,
+    refuses=("not_found", "ambiguous_namespace", "already_terminal"),
+    example={"reason": "out of stock"},
+)
 def cancel(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
-    """Ask a run to end."""
+    """Ask a run to end; its code may clean up. One that no worker has begun ends at once."""
     key = idempotency(raw)
     with admission().waiting():
         return engine().workflows.cancel(run_ref(workflow_id, query), reason=body["reason"], idempotency=key)
 
 
 @bp.post("/workflows/<workflow_id>/terminate")
-@operation(body=ReasonBody, query=OneRun, returns=records.Done)
+@operation(
+    body=ReasonBody,
+    query=OneRun,
+    returns=records.Done,
+    refuses=("not_found", "ambiguous_namespace", "already_terminal"),
+    example={"reason": "out of stock"},
+)
 def terminate(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
-    """End a run now."""
+    """End a run now, whatever it is doing; its code is not asked."""
     key = idempotency(raw)
     with admission().waiting():
         return engine().workflows.terminate(run_ref(workflow_id, query), reason=body["reason"], idempotency=key)
@@ -300,14 +383,21 @@ def terminate(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw
 class ContinueBody(Body):
     """What the next run begins with."""
 
-    input = Checked(checks.payload, load_default=None)
-    workflow_id = Id(load_default=None)
-    workflow_type = Id(load_default=None)
-    task_queue = Id(load_default=None)
+    input = Checked(checks.payload, load_default=None, says="What the next run is given.")
+    workflow_id = Id(load_default=None, says="Its id; `<base>-continued-<n>` where it is left out.")
+    workflow_type = Id(load_default=None, says="Its type; the same where it is left out.")
+    task_queue = Id(load_default=None, says="Its queue; the same where it is left out.")
 
 
 @bp.post("/workflows/<workflow_id>/continue-as-new")
-@operation(body=ContinueBody, query=OneRun, returns=records.RunStarted, status=201)
+@operation(
+    body=ContinueBody,
+    query=OneRun,
+    returns=records.RunStarted,
+    status=201,
+    refuses=("not_found", "ambiguous_namespace", "workflow_already_started"),
+    example={"input": {"item": "lamp"}},
+)
 def continue_as_new(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Close a run and start the next of its chain; of a closed one, start a fresh run like it."""
     key = idempotency(raw)

@@ -12,7 +12,11 @@ from typing import Union
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleActivity:
-    """Run the activity `name`. Idempotent per seq; the same seq with another name is nondeterminism."""
+    """Run an activity. Idempotent per seq: a repeat schedules nothing.
+
+    Refused where the seq has another name (`nondeterminism`) or the run has too many activities without an outcome
+    (`too_many_pending`).
+    """
 
     seq: int
     name: str
@@ -32,7 +36,10 @@ class ScheduleActivity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelActivity:
-    """End an activity that is not over: whoever works on it learns of it at the next heartbeat."""
+    """End an activity that is not over: the reports of whoever works on it are not wanted any more.
+
+    Refused where the run has no such activity (`bad_command`).
+    """
 
     activity_seq: int
 
@@ -47,14 +54,21 @@ class ScheduleTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTimer:
-    """Keep a timer from firing. One that has fired stays as it is."""
+    """Keep a timer from firing. One that has fired stays as it is.
+
+    Refused where the run has no such timer (`bad_command`).
+    """
 
     timer_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartChildWorkflow:
-    """Start a run below this one. Idempotent per child id; an id of another's run is told as a failed child."""
+    """Start a run below this one. Idempotent per child id and seq; an id of another's run is told as a failed child.
+
+    Refused where the child is there with another type (`nondeterminism`) or the run has too many open children
+    (`too_many_pending`).
+    """
 
     workflow_type: str
     workflow_id: str
@@ -70,7 +84,10 @@ class StartChildWorkflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCancelChild:
-    """Ask a child to end."""
+    """Ask a child to end.
+
+    Refused where the id is no child of the run, or of one that this turn starts (`bad_command`).
+    """
 
     workflow_id: str
 
@@ -92,7 +109,10 @@ class WaitForCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSideEffect:
-    """Keep `value` for every later replay. Idempotent per seq: the first value stays."""
+    """Keep `value` for every later replay. Idempotent per seq: the first value stays.
+
+    Refused where the seq has another name (`nondeterminism`).
+    """
 
     seq: int
     name: str
@@ -108,7 +128,10 @@ class RecordSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpsertSearchAttributes:
-    """Merge `patch`: its keys overwrite, others stay. Idempotent per seq where one is sent."""
+    """Merge `patch`: its keys overwrite, others stay. Idempotent per seq where one is sent.
+
+    Refused where the run would have too many attributes, or too large ones (`bad_command`).
+    """
 
     patch: dict[str, Any]
     seq: int | None = None
@@ -116,28 +139,42 @@ class UpsertSearchAttributes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteWorkflow:
-    """Close the run as COMPLETED."""
+    """Close the run as COMPLETED.
+
+    Refused where it is not the last command (`bad_command`), or where a signal or a cancel request came that the turn
+    had not seen (`unhandled_events`: the task comes again at once; three times in a row, then the run closes).
+    """
 
     result: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailWorkflow:
-    """Close the run as FAILED."""
+    """Close the run as FAILED.
+
+    Refused like CompleteWorkflow.
+    """
 
     error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelWorkflow:
-    """Close the run as CANCELLED: what a worker answers to a cancel request."""
+    """Close the run as CANCELLED: what a worker answers to a cancel request.
+
+    Refused like CompleteWorkflow.
+    """
 
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinueAsNew:
-    """Close the run and start the next of its chain. What is left out is as in this run."""
+    """Close the run and start the next of its chain.
+
+    Refused where it is not the last command (`bad_command`), where another open run has the id (`id_taken`), or where
+    the end of a child came that the turn had not seen (`unhandled_events`).
+    """
 
     input: str | None = None
     workflow_id: str | None = None  # None = <base>-continued-<n>

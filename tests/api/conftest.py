@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from assay_wsgi.settings import Settings
+from tests.api.declared import watched
 from tests.api.played_worker import WorkerOverHttp
 
 if TYPE_CHECKING:
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def app(engine: Engine) -> Flask:
+def app(engine: Engine) -> Iterator[Flask]:
     """The whole service over a fresh database of each kind."""
     from assay_wsgi.app import create_app
 
-    return create_app(Settings(), engine)
+    made = create_app(Settings(), engine)
+    undeclared = watched(made)
+    yield made
+    assert undeclared == []
 
 
 @pytest.fixture
@@ -39,7 +43,10 @@ def door(clock: Clock) -> Iterator[FlaskClient]:
     from assay_wsgi.engine import Engine
 
     engine = Engine.open("sqlite://:memory:", clock=clock)
-    yield create_app(Settings(), engine).test_client()
+    made = create_app(Settings(), engine)
+    undeclared = watched(made)
+    yield made.test_client()
+    assert undeclared == []
     engine.close()
 
 

@@ -31,7 +31,7 @@ def refused(*raw: Any) -> BadCommand:
 
 
 def test_every_command_of_the_domain_has_a_wire_form() -> None:
-    assert set(commands._LOADERS) == {kind.__name__ for kind in get_args(Command)}
+    assert set(commands._KINDS) == {kind.__name__ for kind in get_args(Command)}
 
 
 def test_each_wire_form_becomes_its_command() -> None:

@@ -12,6 +12,7 @@ from flask import Response
 from flask.testing import FlaskClient
 
 from assay_wsgi.api import errors
+from assay_wsgi.api.codes import CODES
 from assay_wsgi.domain import errors as kinds
 from assay_wsgi.domain.errors import AssayError
 
@@ -48,7 +49,7 @@ def answered(error: Exception) -> Response:
 
 @pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.__name__)
 def test_every_kind_of_refusal_is_in_the_table(kind: type[AssayError]) -> None:
-    assert kind.code in errors.CODES
+    assert kind.code in CODES
 
 
 @pytest.mark.parametrize(

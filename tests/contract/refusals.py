@@ -125,6 +125,8 @@ READS = [
     _api("GET", "/workflows/<workflow_id>/children", 404, "not_found", lambda w: w.get(f"{NONE}/children")),
     _api("GET", "/workflows/<workflow_id>/children", 422, "out_of_range",
          lambda w: w.get(f"/workflows/{w.started()}/children", limit=0)),
+    _api("GET", "/workflows/<workflow_id>/children", 422, "invalid_cursor",
+         lambda w: w.get(f"/workflows/{w.started()}/children", cursor="x")),
     _api("GET", "/workflows/<workflow_id>/tree", 404, "not_found", lambda w: w.get(f"{NONE}/tree")),
     _api("GET", "/workflows/<workflow_id>/tree", 422, "invalid_filter",
          lambda w: w.get(f"/workflows/{w.started()}/tree", depth=3)),
@@ -172,6 +174,7 @@ ACTS = [
     _api("POST", "/workflows/<workflow_id>/activities", 409, "workflow_closed",
          lambda w: w.post(f"/workflows/{w.closed()}/activities", {"name": "a", "seq": 1})),
     _api("POST", "/workflows/<workflow_id>/activities", 409, "nondeterminism", lambda w: _another_name(w)),
+    _api("POST", "/workflows/<workflow_id>/activities", 422, "too_many_pending", lambda w: _one_activity_more(w)),
     _api("POST", "/workflows/<workflow_id>/activities", 409, "lease_lost",
          lambda w: w.post(f"/workflows/{w.started()}/activities", {"name": "a", "seq": 1, "task_token": "w.1.x"})),
     _api("POST", "/workflows/<workflow_id>/activities", 422, "out_of_range",
@@ -249,6 +252,11 @@ TURNS = [
     _api("POST", "/workflow-tasks/<workflow_id>/heartbeat", 409, "lease_lost",
          lambda w: w.post(f"/workflow-tasks/{w.started()}/heartbeat", {"worker_id": w.worker})),
     *(
+        _api("POST", f"/workflow-tasks/<workflow_id>/{what}", 409, "workflow_closed",
+             lambda w, what=what: _late(w, what))
+        for what in ("fail", "heartbeat")
+    ),
+    *(
         refusal
         for what in ("complete", "fail", "heartbeat", "release")
         for refusal in (
@@ -264,7 +272,29 @@ TURNS = [
     ),
 ]  # fmt: skip
 
-REFUSALS = [*UNREADABLE, *STARTS, *READS, *ACTS, *TURNS]
+# What every route that names a run by its id refuses.
+AMBIGUOUS = [
+    *(
+        _api("GET", f"/workflows/<workflow_id>/{rest}", 409, "ambiguous_namespace",
+             lambda w, rest=rest: w.get(f"/workflows/{_in_two_namespaces(w)}/{rest}"))
+        for rest in ("events", "children", "tree", "state", "state/<name>")
+    ),
+    *(
+        _api("POST", f"/workflows/<workflow_id>/{rest}", 409, "ambiguous_namespace",
+             lambda w, rest=rest, body=body: w.post(f"/workflows/{_in_two_namespaces(w)}/{rest}", body))
+        for rest, body in (
+            ("signal/<name>", []), ("cancel", []), ("terminate", []), ("continue-as-new", []),
+            ("activities", {"name": "a", "seq": 1}),
+        )
+    ),
+    *(
+        _api("POST", f"/workflow-tasks/<workflow_id>/{rest}", 409, "ambiguous_run",
+             lambda w, rest=rest: _two_leases(w, rest))
+        for rest in ("fail", "heartbeat")
+    ),
+]  # fmt: skip
+
+REFUSALS = [*UNREADABLE, *STARTS, *READS, *ACTS, *TURNS, *AMBIGUOUS]
 
 
 def _another_name(w: Caller) -> requests.Response:
@@ -273,11 +303,11 @@ def _another_name(w: Caller) -> requests.Response:
     return w.post(path, {"name": "b", "seq": 1})
 
 
-def _two_leases(w: Caller) -> requests.Response:
+def _two_leases(w: Caller, rest: str = "commands") -> requests.Response:
     workflow_id = _in_two_namespaces(w)
     for _ in range(2):
         assert w.polled()["workflow_id"] == workflow_id
-    return w.post(f"/workflow-tasks/{workflow_id}/commands", {"worker_id": w.worker, "commands": []})
+    return w.post(f"/workflow-tasks/{workflow_id}/{rest}", {"worker_id": w.worker})
 
 
 def _another_open_run(w: Caller) -> str:
@@ -290,6 +320,11 @@ def _closed_task(w: Caller) -> dict[str, Any]:
     return task
 
 
+def _late(w: Caller, what: str) -> requests.Response:
+    task = _closed_task(w)
+    return w.post(f"/workflow-tasks/{task['workflow_id']}/{what}", {"task_token": task["task_token"]})
+
+
 def _signalled_task(w: Caller) -> dict[str, Any]:
     task = w.leased()
     w.post(f"/workflows/{task['workflow_id']}/signal/go", [])
@@ -297,13 +332,23 @@ def _signalled_task(w: Caller) -> dict[str, Any]:
 
 
 def _too_many_activities(w: Caller) -> requests.Response:
+    return w.commands(_with_full_run(w), {"type": "ScheduleActivity", "seq": 2001, "name": "a"})
+
+
+def _one_activity_more(w: Caller) -> requests.Response:
+    return w.post(f"/workflows/{_with_full_run(w)['workflow_id']}/activities", {"name": "a", "seq": 2001})
+
+
+def _with_full_run(w: Caller) -> dict[str, Any]:
+    """Have a run with as many activities as it may have. Answers its next task."""
     workflow_id = w.started()
     for first in (1, 1001):
         task = w.polled()
         scheduled = ({"type": "ScheduleActivity", "seq": first + n, "name": "a"} for n in range(1000))
         assert w.commands(task, *scheduled).status_code == 200
         w.post(f"/workflows/{workflow_id}/signal/go", [])
-    return w.commands(w.polled(), {"type": "ScheduleActivity", "seq": 2001, "name": "a"})
+    task: dict[str, Any] = w.polled()
+    return task
 
 
 def _closed_activity(w: Caller) -> int:

@@ -12,8 +12,9 @@ import requests
 from flask import Flask
 from werkzeug.routing import Rule
 
+from assay_wsgi.api import openapi
+from assay_wsgi.api.codes import CODES
 from assay_wsgi.api.contract import Operation
-from assay_wsgi.api.errors import CODES
 from tests.contract.refusals import REFUSALS
 from tests.contract.refusals import Refusal
 from tests.contract.service import Caller
@@ -90,6 +91,19 @@ def test_every_code_has_a_case_or_a_reason_to_have_none() -> None:
 
     assert shown | BY_ANY_ROUTE | set(NOT_BY_A_REQUEST) == set(CODES)
     assert shown.isdisjoint(NOT_BY_A_REQUEST)
+
+
+def test_every_code_that_a_route_declares_has_a_case_and_every_case_is_declared(app: Flask) -> None:
+    shown = {(case.method, case.rule, case.code) for case in REFUSALS}
+    own, allowed = set(), set()
+    for method, rule in routes(app):
+        declared = operation(app, rule)
+        if declared is not None:
+            own |= {(method, rule.rule, code) for code in declared.refuses if code not in NOT_BY_A_REQUEST}
+            allowed |= {(method, rule.rule, code) for code in openapi.refusals(rule, declared)}
+
+    assert shown - allowed == set()
+    assert own - shown == set()
 
 
 @pytest.mark.parametrize("case", SUCCESSES, ids=str)
