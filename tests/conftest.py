@@ -1,6 +1,7 @@
 """All the fixtures there are: a settable clock, a fresh database of each kind, a store and an engine on it.
 
-Every test that used the store or the engine ends with the check that fsck makes on a live database.
+Every test that used the store or the engine ends with the check that fsck makes on a live database, and every
+event that an engine has written is one that `domain/events.py` declares.
 """
 
 from __future__ import annotations
@@ -91,10 +92,12 @@ def engine(backend: str, clock: Clock) -> Iterator[Engine]:
     """An open engine on a fresh database."""
     from assay_wsgi.engine import Engine
     from assay_wsgi.store import fsck
+    from tests.declared_events import undeclared
 
     opened = Engine.open(backend, clock=clock)
     try:
         yield opened
         assert fsck.check(opened.store) == []
+        assert undeclared(opened.store) == []
     finally:
         opened.close()

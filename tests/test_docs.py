@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assay_wsgi import reference
 from assay_wsgi import settings
 from tests.documents import HOW
 from tests.documents import ROOT
@@ -29,6 +30,13 @@ def test_the_settings_page_is_what_the_code_says():
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
 
     assert page == settings.rendered(), "run: python -m assay_wsgi.settings > docs/reference/settings.md"
+
+
+@pytest.mark.parametrize("path", reference.PAGES)
+def test_a_rendered_page_is_what_the_code_says(path: str):
+    page = (ROOT / "docs" / path).read_text(encoding="utf-8")
+
+    assert page == reference.PAGES[path](), "run: python -m assay_wsgi.reference docs"
 
 
 @each_document

@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sidecar": {"engine", "domain", "settings"},
     "app": {"api", "engine", "domain", "settings"},
     "cli": {"app", "sidecar", "engine", "store", "domain", "settings", "sdk", "version"},
+    "reference": {"app", "api", "engine", "store", "domain", "settings"},
     "__main__": {"cli"},
     "": {"app", "domain", "engine", "version"},  # its version at load, the rest when asked for
 }

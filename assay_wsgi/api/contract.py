@@ -40,9 +40,9 @@ class Operation:
     instead: tuple[Any, ...] = ()  # values that are answered where there is nothing to return
     also: tuple[int, ...] = ()  # other statuses of the same answer
     refuses: tuple[str, ...] = ()  # codes of refusals that are this route's own
-    names: Mapping[str, str] = field(default_factory=dict)  # what the variables of its path are
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # variables of the path: words and an example
     example: Any = None  # a body, for people
-    asks: str = ""  # a query string, for people
+    asks: Mapping[str, Any] = field(default_factory=dict)  # a query, for people
     keyed: bool = False  # takes an Idempotency-Key
     tagged: bool = False  # carries an ETag
 
@@ -66,9 +66,9 @@ def operation(
     instead: tuple[Any, ...] = (),
     also: tuple[int, ...] = (),
     refuses: tuple[str, ...] = (),
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, tuple[str, str]] | None = None,
     example: Any = None,
-    asks: str = "",
+    asks: Mapping[str, Any] | None = None,
     tagged: bool = False,
 ) -> Callable[[View], Callable[..., Response]]:
     """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, or an Answer.
@@ -91,7 +91,7 @@ def operation(
             refuses=refuses,
             names=names or {},
             example=example,
-            asks=asks,
+            asks=asks or {},
             keyed=takes_raw,  # nothing but the key's hash needs the bytes
             tagged=tagged,
         )

@@ -29,10 +29,15 @@ _NOTHING: Json = {"type": "array", "maxItems": 0}
 
 def schema_of(field: Checked) -> Json:
     """Describe what a field takes, null aside. Raises KeyError for a check that has no entry here."""
-    bound = signature(field.check).bind(None, *field.bounds)
+    return described(field.check, field.bounds)
+
+
+def described(check: Callable[..., Any], bounds: tuple[Any, ...]) -> Json:
+    """Describe what a check with these bounds lets pass. Raises KeyError for one that has no entry here."""
+    bound = signature(check).bind(None, *bounds)
     bound.apply_defaults()
-    _, *bounds = bound.arguments.values()
-    return DESCRIBED[field.check](*bounds)
+    _, *given = bound.arguments.values()
+    return DESCRIBED[check](*given)
 
 
 def name(limit: int = checks.MAX_ID_CHARS) -> Json:
@@ -49,7 +54,7 @@ def _text(limit: int) -> Json:
 
 
 def _report() -> Json:
-    return {"type": "string", "description": "Cut where it is long; NUL is replaced"}
+    return {"type": "string", "description": "Cut where it is long; NUL is replaced."}
 
 
 def _token() -> Json:
@@ -85,7 +90,7 @@ def _members() -> Json:
 
 
 def _payload() -> Json:
-    return {"description": f"Any JSON of at most {checks.MAX_PAYLOAD_BYTES} bytes"}
+    return {"description": f"Any JSON of at most {checks.MAX_PAYLOAD_BYTES:,} bytes."}
 
 
 def _attributes() -> Json:
@@ -95,7 +100,7 @@ def _attributes() -> Json:
         "propertyNames": {"pattern": _ATTRIBUTE_KEY},
         "maxProperties": checks.MAX_ATTRIBUTES,
         "additionalProperties": value,
-        "description": f"At most {checks.MAX_ATTRIBUTES_BYTES} bytes in all; integers of up to 64 bits",
+        "description": f"At most {checks.MAX_ATTRIBUTES_BYTES} bytes in all; integers of up to 64 bits.",
     }
     return {"anyOf": [flat, _NOTHING]}
 
@@ -128,7 +133,7 @@ def _held_runs() -> Json:
 
 
 def _query_time() -> Json:
-    return {"type": "number", "minimum": -1e12, "maximum": 1e12, "description": "Seconds since the epoch"}
+    return {"type": "number", "minimum": -1e12, "maximum": 1e12, "description": "Seconds since the epoch."}
 
 
 def _query_attributes() -> Json:

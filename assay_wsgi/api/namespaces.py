@@ -60,7 +60,10 @@ def list_namespaces(query: dict[str, Any]) -> Any:
 
 @bp.get("/namespaces/<name>")
 @operation(
-    returns=records.NamespaceStats, tagged=True, refuses=("namespace_not_found",), names={"name": "The namespace."}
+    returns=records.NamespaceStats,
+    tagged=True,
+    refuses=("namespace_not_found",),
+    names={"name": ("The namespace.", "shop")},
 )
 def stats(name: str) -> Any:
     """Count what a namespace holds."""
@@ -73,7 +76,7 @@ def stats(name: str) -> Any:
     returns=records.Deleted,
     also=(202,),
     refuses=("namespace_not_found", "namespace_not_empty", "namespace_protected"),
-    names={"name": "The namespace."},
+    names={"name": ("The namespace.", "shop")},
 )
 def delete(name: str, query: dict[str, Any], raw: bytes) -> Any:
     """Remove a namespace; 202 where it holds so much that you must call again."""

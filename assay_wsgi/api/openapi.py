@@ -55,7 +55,11 @@ _PROBLEM: Json = {
         "detail": {"type": "string"},
     },
 }
-_NAMES = {"workflow_id": "The run's workflow id.", "activity_id": "The activity's id.", "worker_id": "The worker's id."}
+_NAMES = {
+    "workflow_id": ("The run's workflow id.", "order-7"),
+    "activity_id": ("The activity's id.", "1"),
+    "worker_id": ("The worker's id; it makes up its own.", "w-2"),
+}
 _OF_NAMES = ("invalid_id", "control_character", "forbidden_character")
 _OF_BODIES = (
     "invalid_json", "invalid_unicode", "non_finite_number", "number_too_long", "duplicate_key", "too_deep",
@@ -86,7 +90,7 @@ def describe(app: Flask) -> Json:
     for name, schema in {"Problem": _PROBLEM, **jsonschemas.COMPONENTS}.items():
         spec.components.schema(name, schema)
     tags = set()
-    for rule, operation, summary in sorted(operations(app), key=lambda found: found[0].rule):
+    for rule, operation, summary in operations(app):
         noun = rule.endpoint.partition(".")[0].removeprefix("assay_")
         tags.add(noun)
         described = {
@@ -95,6 +99,7 @@ def describe(app: Flask) -> Json:
             "tags": [noun],
             "parameters": _parameters(converter, rule, operation),
             "responses": _responses(converter, rule, operation),
+            "x-refuses": list(operation.refuses),
         }
         if operation.body is not None:
             described["requestBody"] = _request_body(converter, operation)
@@ -145,16 +150,19 @@ def _checked(_: OpenAPIConverter, field: Any, ret: Json, **__: Any) -> Json:
 def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> list[Json]:
     found: list[Json] = [
         {
-            "name": name, "in": "path", "required": True, "description": {**_NAMES, **operation.names}[name],
+            "name": name, "in": "path", "required": True, "description": says, "example": example,
             "schema": jsonschemas.name(),
         }
         for name in VARIABLE.findall(rule.rule)
+        for says, example in [{**_NAMES, **operation.names}[name]]
     ]  # fmt: skip
     if operation.query is not None:
         for name, field in operation.query.fields.items():
             parameter = {"name": field.data_key or name, "in": "query", "required": field.required}
             schema = converter.field2property(field)
             parameter["description"] = schema.pop("description")
+            if name in operation.asks:
+                parameter["example"] = operation.asks[name]
             if isinstance(field, Checked) and field.check is query_attributes:  # JSON in a query
                 found.append({**parameter, "content": {"application/json": {"schema": schema}}})
             else:

@@ -169,7 +169,7 @@ def report_commands(workflow_id: str, body: dict[str, Any], query: dict[str, Any
     query=InNamespace,
     returns=records.Reported,
     refuses=("workflow_closed", "lease_lost", "ambiguous_run"),
-    example={"worker_id": "w-1", "cause": "bug", "message": "KeyError: 'item'"},
+    example={"worker_id": "w-1", "cause": "bug", "message": "KeyError: item"},
 )
 def fail_workflow_task(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Say that a turn could not be done: the task comes again after a back-off, the run stays open."""

@@ -172,7 +172,7 @@ class RunsQuery(ListQuery):
     many=True,
     tagged=True,
     refuses=("invalid_cursor",),
-    asks="type=Order&status=PENDING&limit=10",
+    asks={"workflow_type": "Order", "status": "PENDING", "limit": 10},
 )
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first; the Link header names the next page."""
@@ -210,7 +210,7 @@ class EventsQuery(ListQuery):
     many=True,
     tagged=True,
     refuses=("not_found", "ambiguous_namespace"),
-    asks="after_seq=0&limit=100",
+    asks={"after_seq": 0, "limit": 100},
 )
 def events(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show a run's history; of a part of it the Link header names the next one."""
@@ -279,7 +279,7 @@ def state(workflow_id: str, query: dict[str, Any]) -> Any:
     returns=records.Value,
     tagged=True,
     refuses=("not_found", "ambiguous_namespace"),
-    names={"name": "The name of a query."},
+    names={"name": ("What the run shows it under.", "stage")},
 )
 def state_value(workflow_id: str, name: str, query: dict[str, Any]) -> Any:
     """Show what the run last answered to one query."""
@@ -308,7 +308,7 @@ class ReasonBody(Body):
     query=OneRun,
     returns=records.SignalTaken,
     refuses=("not_found", "ambiguous_namespace", "workflow_closed", "signal_limit"),
-    names={"name": "The signal's name."},
+    names={"name": ("The signal's name.", "approve")},
     example={"payload": {"by": "Ada"}, "signal_id": "approval-1"},
 )
 def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:

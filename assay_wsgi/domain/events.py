@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 JSON = "any JSON"
 TEXT = "string"
+TEXT_OR_NULL = "string or null"
 SEQ = "integer"
 SECS = "number"
 
@@ -76,7 +77,7 @@ THE_RUN = {
     "WorkflowCancelRequested": EventType(
         "The run was asked to end. Told once, however often it is asked.",
         "A cancel by the API, the parent's RequestCancelChild command, or the parent's end.",
-        {"reason": Member(TEXT, "Why, or null.")}, wakes=True,
+        {"reason": Member(TEXT_OR_NULL, "Why.")}, wakes=True,
     ),
     "SideEffectRecorded": EventType(
         "A value that the code found once is kept for every replay.", "A RecordSideEffect command.",
@@ -202,7 +203,7 @@ THE_END = {
     "WorkflowTerminated": EventType(
         "The run was ended from outside. Its status is FAILED.",
         "A terminate by the API, a start with `id_conflict` `terminate_existing`, or the parent's end.",
-        {"reason": Member(TEXT, "Why, or null."), "by": Member(TEXT, "Who, or null where nobody is known.")},
+        {"reason": Member(TEXT_OR_NULL, "Why."), "by": Member(TEXT_OR_NULL, "Who, where that is known.")},
         closes=True,
     ),
     "WorkflowTimedOut": EventType(

@@ -17,8 +17,8 @@ from .model import Run
 from .model import Task
 from .requests import TaskFailure
 
-_FIRST_WAIT_SECS = 1.0
-_LONGEST_WAIT_SECS = 600.0
+FIRST_WAIT_SECS = 1.0
+LONGEST_WAIT_SECS = 600.0
 _FREE_EXPIRIES = 2
 _DOUBLINGS = 10  # 2**10 seconds are beyond the longest wait
 
@@ -50,7 +50,7 @@ def _noted(run: Run, failure: TaskFailure, now: float) -> Run:
 
 
 def _backoff(failures: int) -> float:
-    return min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2.0 ** min(failures, _DOUBLINGS))
+    return min(LONGEST_WAIT_SECS, FIRST_WAIT_SECS * 2.0 ** min(failures, _DOUBLINGS))
 
 
 def beat(run: Run, task: Task | None, token_hash: str, lease_secs: float, now: float) -> Change:

@@ -1,0 +1,20 @@
+"""The pages of docs/ that are rendered from the code: `python -m assay_wsgi.reference docs` writes them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import commands
+from . import errors
+from . import events
+from . import limits
+from . import routes
+
+# Path below docs/ -> what renders it.
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/routes.md": routes.rendered,
+    "reference/commands.md": commands.rendered,
+    "reference/events.md": events.rendered,
+    "reference/errors.md": errors.rendered,
+    "explain/limits.md": limits.rendered,
+}
