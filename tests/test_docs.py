@@ -93,3 +93,14 @@ def test_a_document_does_what_it_says_from_its_first_block_to_its_last(document:
     with stage(tmp_path) as clone:
         for block in document.played:
             clone.play(block)
+
+
+@each_document
+def test_every_test_that_is_named_is_there(document: Document):
+    named = re.findall(r"\b(tests/[\w/]+\.py)::(\w+)", document.text)
+
+    assert [
+        f"{path}::{name}"
+        for path, name in named
+        if not re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    ] == []
