@@ -338,6 +338,7 @@ class SignalWithStartBody(NewRunBody):
     also=(200,),
     refuses=("workflow_already_started", "signal_limit"),
     example={"workflow_type": "Cart", "signal": "add", "payload": {"item": "lamp"}},
+    names={"workflow_id": ("The run's workflow id.", "cart-3")},
 )
 def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Signal the open run of an id, or start one with that signal: 201 where it was started, else 200."""
@@ -357,6 +358,7 @@ def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, A
     returns=records.Done,
     refuses=("not_found", "ambiguous_namespace", "already_terminal"),
     example={"reason": "out of stock"},
+    names={"workflow_id": ("The run's workflow id.", "order-8")},
 )
 def cancel(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Ask a run to end; its code may clean up. One that no worker has begun ends at once."""
@@ -372,6 +374,7 @@ def cancel(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: b
     returns=records.Done,
     refuses=("not_found", "ambiguous_namespace", "already_terminal"),
     example={"reason": "out of stock"},
+    names={"workflow_id": ("The run's workflow id.", "order-9")},
 )
 def terminate(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """End a run now, whatever it is doing; its code is not asked."""
@@ -397,6 +400,7 @@ class ContinueBody(Body):
     status=201,
     refuses=("not_found", "ambiguous_namespace", "workflow_already_started"),
     example={"input": {"item": "lamp"}},
+    names={"workflow_id": ("The run's workflow id.", "order-8")},
 )
 def continue_as_new(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
     """Close a run and start the next of its chain; of a closed one, start a fresh run like it."""

@@ -36,7 +36,8 @@ CHAPTERS = {
 }
 _INTRO = """
 The same in OpenAPI 3.1: `GET /api/v1/openapi.json`.
-The examples of this page go to a service that you may start in a clone of the project:
+The examples of this page go to a service that you may start in a clone of the project.
+They show what is sent; one that comes too early, or names an activity that is not there, is refused.
 
 <!-- runs in the background -->
 ```bash

@@ -14,8 +14,10 @@ from openapi_spec_validator import validate
 
 from assay_wsgi.api import jsonschemas
 from assay_wsgi.api import openapi
+from assay_wsgi.api.commands import load_commands
 from assay_wsgi.api.contract import Operation
 from assay_wsgi.api.fields import Checked
+from assay_wsgi.api.fields import load
 from assay_wsgi.app import init_app
 
 if TYPE_CHECKING:
@@ -148,6 +150,22 @@ def test_a_filter_of_attributes_is_json_in_the_query(door: FlaskClient) -> None:
     (attributes,) = [parameter for parameter in parameters if parameter["name"] == "search_attrs"]
     assert OAS31Validator(attributes["content"]["application/json"]["schema"]).is_valid({"k": 1})
     assert "schema" not in attributes
+
+
+def test_the_examples_are_such_as_the_routes_take(door: FlaskClient) -> None:
+    shown = 0
+    for _, operation, _ in openapi.operations(door.application):
+        if operation.example is not None:
+            assert operation.body is not None
+            body = load(operation.body, operation.example)
+            load_commands(body.get("commands"))
+            shown += 1
+        if operation.asks:
+            assert operation.query is not None
+            asked = {(operation.query.fields[name].data_key or name): str(one) for name, one in operation.asks.items()}
+            load(operation.query, asked, pointers=False)
+
+    assert shown == sum(operation.body is not None for _, operation, _ in openapi.operations(door.application))
 
 
 def test_refusals_are_the_one_problem(door: FlaskClient) -> None:
