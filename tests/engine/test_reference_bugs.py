@@ -54,6 +54,7 @@
 26  tests/sdk/test_worker.py::test_an_unknown_workflow_type_fails_the_task_not_the_run
 26  tests/sdk/test_replay.py::test_any_other_error_fails_the_task_and_leaves_the_run_open
 27  tests/engine/test_reference_bugs.py::test_a_turn_that_only_upserts_attributes_tells_it_and_comes_again_at_once
+27  tests/engine/test_reference_bugs.py::test_a_worker_that_asks_for_the_same_for_ever_brings_its_run_to_rest
 27  tests/sdk/test_replay.py::test_a_side_effect_may_be_none_and_does_not_end_the_turn
 28  tests/sdk/test_replay.py::test_nondeterminism_fails_the_task_and_names_both_sides
 28  tests/engine/test_turns.py::test_another_name_at_a_recorded_seq_fails_the_task_and_never_the_run
@@ -70,8 +71,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from assay_wsgi.domain.commands import CancelWorkflow
+from assay_wsgi.domain.commands import Command
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import FailWorkflow
+from assay_wsgi.domain.commands import RecordSideEffect
 from assay_wsgi.domain.commands import UpsertSearchAttributes
 from assay_wsgi.domain.commands import WaitForSignal
 from assay_wsgi.domain.errors import LeaseLost
@@ -218,3 +222,22 @@ def test_a_turn_that_only_upserts_attributes_tells_it_and_comes_again_at_once(en
 
     assert history(engine, run) == ["WorkflowStarted", "SearchAttributesUpserted"]
     assert worker.takes()["history_seq"] == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [RecordSideEffect(seq=1, name="nil"), UpsertSearchAttributes(patch={"city": "Bern"})],
+    ids=lambda command: type(command).__name__,
+)
+def test_a_worker_that_asks_for_the_same_for_ever_brings_its_run_to_rest(engine: Engine, command: Command) -> None:
+    """27: assay's own worker never gets past a nil, nor past attributes; its run was handed out without end."""
+    run = given_a_run(engine)
+    worker = OldWorker(engine)
+
+    for _ in range(2):
+        worker.submits(worker.takes(), command)
+
+    assert worker.polls() is None
+    engine.workflows.cancel(run)
+    worker.submits(worker.takes(), CancelWorkflow())
+    assert record(engine, run)["status"] == "CANCELLED"
