@@ -19,6 +19,7 @@ class Approval:
     """One document on its way."""
 
     kind = "approvals"
+    follow_up_secs = 3.0
 
     def __init__(self, number: int, document: Document) -> None:
         self.workflow_id = f"approve-{document.id}"

@@ -20,9 +20,9 @@ from examples.checkout.workflow import Order
 from . import books
 from .runs import End
 
-PICKUP_SECS = 4.0  # longer than the feeder takes to follow up: who is cancelled is cancelled in time
-MEETING_PICKUP_SECS = (1.8, 1.9, 2.0, 2.1, 2.2)  # of every second one of them: it meets the printing of the labels
-
+PICKUP_SECS = 4.0
+# After the start: before the parcels are picked up, while the order is being charged, when labels are being printed.
+CANCEL_SECS = (3.0, 0.6, 4.8, 5.0, 5.2)
 DECLINED, UNDELIVERABLE, CANCELLED = 8, 9, 10  # every so many orders
 ERRORS = {"declined": "Declined", "undeliverable": "Undeliverable"}
 
@@ -40,6 +40,7 @@ class Purchase:
             pickup_secs=PICKUP_SECS,
         )  # fmt: skip
         self.workflow_id = f"checkout-{self.order.id}"
+        self.follow_up_secs = CANCEL_SECS[number // CANCELLED % len(CANCEL_SECS)]
         self._too_late = False
         if number % DECLINED == 0:
             self.wanted, self.order.cents = "declined", LIMIT_CENTS + number
@@ -47,9 +48,6 @@ class Purchase:
             self.wanted, self.order.address = "undeliverable", ""
         elif number % CANCELLED == 0:
             self.wanted = "cancelled"
-            if number % (2 * CANCELLED) == 0:
-                place = number // (2 * CANCELLED) % len(MEETING_PICKUP_SECS)
-                self.order.pickup_secs = MEETING_PICKUP_SECS[place]
 
     def start(self, client: Client) -> WorkflowHandle[Any]:
         """Place the order."""

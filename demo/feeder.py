@@ -6,6 +6,7 @@ the same Idempotency-Key or signal_id.
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections.abc import Callable
@@ -23,10 +24,8 @@ PATIENCE_SECS = 60.0
 class Feeder:
     """Two threads: one starts, one follows up."""
 
-    def __init__(
-        self, url: str, watch: Watch, errands: Sequence[Errand], may_feed: Callable[[int], bool], follow_up_secs: float
-    ) -> None:
-        """`may_feed(n)`: whether it is time for the n-th run. `follow_up_secs`: from its start to what follows."""
+    def __init__(self, url: str, watch: Watch, errands: Sequence[Errand], may_feed: Callable[[int], bool]) -> None:
+        """`may_feed(n)`: whether it is time for the n-th run."""
         self.runs: dict[str, str] = {}  # run_id -> workflow_id, of every start that was answered
         self.error: BaseException | None = None
         self.fed = 0
@@ -35,8 +34,8 @@ class Feeder:
         self._watch = watch
         self._errands = errands
         self._may_feed = may_feed
-        self._follow_up_secs = follow_up_secs
-        self._due: list[float] = []  # when to follow up the n-th
+        self._due: list[tuple[float, int, Errand]] = []  # a heap: when to follow up, the number, the errand
+        self._lock = threading.Lock()  # of the heap
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=work.__name__, daemon=True)
@@ -79,14 +78,22 @@ class Feeder:
             handle = errand.start(client)
             assert handle.run_id is not None
             self.runs[handle.run_id] = handle.workflow_id
-            self._due.append(time.monotonic() + self._follow_up_secs)
+            with self._lock:
+                heapq.heappush(self._due, (time.monotonic() + errand.follow_up_secs, number, errand))
             self.fed = number
 
     def _follow_up_all(self) -> None:
         client = self._client()
-        for number, errand in enumerate(self._errands, 1):
-            while self.fed < number or self._due[number - 1] > time.monotonic():
-                if self._stop.wait(0.02):
-                    return
-            errand.follow_up(client)
-            self.followed_up = number
+        while not self.done:
+            errand = self._next_due()
+            if errand is not None:
+                errand.follow_up(client)
+                self.followed_up += 1
+            elif self._stop.wait(0.02):
+                return
+
+    def _next_due(self) -> Errand | None:
+        with self._lock:
+            if self._due and self._due[0][0] <= time.monotonic():
+                return heapq.heappop(self._due)[2]
+        return None

@@ -32,7 +32,6 @@ from .scene import scene
 from .striking import strike
 
 DELAY_SECS = 0.4  # that whatever the activities call takes: long enough for workers to be met at work
-FOLLOW_UP_SECS = 3.0
 FINISH_SECS = 90.0
 TRIES = 6  # for one kill to bite
 
@@ -83,7 +82,7 @@ def _play(ground: Ground, url: str, options: argparse.Namespace, found: Found) -
             next_at = max(next_at, now - every) + every * (4 if behind else 1)
             return True
 
-        feeder = Feeder(stage.service_url, stage.watch, errands, may_feed, FOLLOW_UP_SECS)
+        feeder = Feeder(stage.service_url, stage.watch, errands, may_feed)
         feeder.start()
         try:
             _strike_all(stage, feeder, options, began, found)

@@ -30,12 +30,13 @@ class Errand(Protocol):
 
     kind: str
     workflow_id: str
+    follow_up_secs: float  # from its start until something is said to it
 
     def start(self, client: Client) -> WorkflowHandle[Any]:
         """Start it."""
 
     def follow_up(self, client: Client) -> None:
-        """Say what is to be said to it, a while after its start."""
+        """Say what is to be said to it."""
 
     def judge(self, end: End) -> tuple[str, str | None]:
         """Give the end in a word, and what is wrong with it."""
