@@ -33,9 +33,10 @@ def main(arguments: list[str]) -> int:
             began = time.monotonic()
             try:
                 seen = played(play, place, directory)
-            except Failed as failure:
+            except Exception as failure:  # noqa: BLE001  one that fails must not keep the others from being played
                 failed += 1
-                seen = f"FAILED: {failure}\n    what the processes said is kept in {directory}"
+                reason = str(failure) if isinstance(failure, Failed) else repr(failure)
+                seen = f"FAILED: {reason}\n    what the processes said is kept in {directory}"
             else:
                 shutil.rmtree(directory, ignore_errors=True)
             say(f"{play.name:16} {time.monotonic() - began:5.1f} s  {seen}")

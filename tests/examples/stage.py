@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import shlex
+import shutil
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
@@ -144,6 +145,8 @@ class Stage:
         program, *argv = shlex.split(command)
         if program in _PROGRAMS:
             return [*_PROGRAMS[program], *argv, *more], True
+        if shutil.which(program) is None:
+            raise Failed(f"there is no {program} here, and its docstring speaks {program}")
         return [program, *argv, *more], False
 
     def _environ(self, more: dict[str, str]) -> dict[str, str]:

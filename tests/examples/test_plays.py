@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,16 +49,22 @@ def test_docstrings_are_short_enough_to_be_read() -> None:
     assert {path: length for path, length in lengths.items() if length > 10} == {}
 
 
-def test_an_example_that_fails_is_named_with_its_reason(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_examples_that_fail_are_named_with_their_reasons(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def wrong(stage: Stage) -> str:
         raise Failed("it printed nothing")
 
-    monkeypatch.setattr(runner, "PLAYS", (Play("wrong", ("hello.py",), wrong),))
+    def broken(stage: Stage) -> str:
+        raise ValueError("no such order")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # what failed is kept there
+    monkeypatch.setattr(runner, "PLAYS", (Play("wrong", (), wrong), Play("broken", (), broken)))
 
     assert runner.main([]) == 1
-    assert "FAILED: it printed nothing" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "FAILED: it printed nothing" in said
+    assert "FAILED: ValueError('no such order')" in said
 
 
 def test_a_command_that_nobody_runs_is_a_failure(tmp_path: Path) -> None:
