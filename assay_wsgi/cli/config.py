@@ -27,7 +27,7 @@ def show(session: Session) -> None:
         "engine_url": profile.engine_url,
         "api_key": profile.shown_key,
         "namespace": profile.namespace,
-        "output": profile.output or session.out.format,
+        "output": (profile.output or session.out.format).value,
     }
     rows = [{"setting": name, "value": value, "source": profile.sources[name]} for name, value in shown.items()]
     session.out.records([rows], (Column("SETTING", "setting"), Column("VALUE", "value"), Column("SOURCE", "source")))

@@ -10,7 +10,12 @@ from .remote import EngineRoot
 COMMANDS = {
     "serve": "serve:serve",
     "sidecar": "sidecar:sidecar",
+    "workflow": "workflow:workflow",
+    "activity": "activity:activity",
+    "namespace": "namespace:namespace",
     "worker": "workers:workers",
+    "queue": "queue:queue",
+    "openapi": "openapi:openapi",
     "config": "config:config",
     "db": "db:db",
     "fsck": "fsck:fsck",
@@ -26,7 +31,7 @@ def cli() -> None:
     """A durable workflow engine: run the service, its workers and its upkeep, and ask a running one."""
 
 
-@cli.command()
+@cli.command(cls=click.Command)
 def version() -> None:
     """Say which version this is."""
     click.echo(f"assay {__version__}")

@@ -70,6 +70,23 @@ class Output:
         """Print a list, page by page as it comes."""
         _LISTS[self.format](self, pages, columns)
 
+    def growing(self, columns: Sequence[Column]) -> Callable[[Record], None]:
+        """Begin a list that has no end yet: each record is printed as it comes, JSON as JSON lines."""
+        widths = [
+            max(len(column.title), 19 if column.time else 24 if column.title == "TYPE" else 4) for column in columns
+        ]
+
+        def as_row(record: Record) -> None:
+            cells = [self.cell(record.get(column.member), time=column.time) for column in columns]
+            self.line(aligned(cells, [max(width, wide(cell)) for width, cell in zip(widths, cells, strict=True)]))
+
+        if self.table:
+            self.line(aligned([column.title for column in columns], widths))
+            return as_row
+        if self.format is Format.YAML:
+            return lambda record: self.line(_yaml([record]))
+        return lambda record: self.line(self.compact(record))
+
     def record(self, one: Any) -> None:
         """Print a single record."""
         if self.format is Format.YAML:

@@ -149,6 +149,10 @@ class Session:
         """Standard output, in the format that is wanted."""
         return Output(self.profile.output, self._given.get("times"))
 
+    def which(self, run_id: str | None) -> dict[str, Any]:
+        """Say in a query which run of an id is meant, and where: in any namespace while nobody has named one."""
+        return {"namespace": self.profile.named_namespace, "run_id": run_id}
+
     @property
     def interactive(self) -> bool:
         """Whether a person sits there who sees what is printed."""
