@@ -120,7 +120,7 @@ class Stage:
         elif verb == "writes":
             path = self.directory / rest
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
+            path.write_text(self._text(block), encoding="utf-8")
         elif verb == "output":
             pattern = re.escape(self._text(block).strip()).replace(re.escape("..."), ".*?")
             assert re.fullmatch(pattern, self._said.strip(), flags=re.DOTALL), f"it said:\n{self._said}"

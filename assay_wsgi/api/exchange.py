@@ -92,6 +92,10 @@ class ExchangeBody(Body):
     )  # fmt: skip
     session = _Id(required=True, says="Made anew by each worker process when it starts.")
     n = Checked(checks.integer, 0, MAX_EXCHANGES, required=True, says="The number of this exchange in its session.")
+    ends = Checked(
+        checks.boolean, load_default=False,
+        says="The worker stops: its session ends when the results are in, and what it still holds is ready again.",
+    )  # fmt: skip
     lost = Checked(
         numbers, load_default=(), says="Exchanges whose answers never came: what was handed out in them is ready again."
     )

@@ -229,6 +229,9 @@ class Snapshot(NamedTuple):
     created_at: float
 
 
+ENDED = ""  # the session of a worker that has said good-bye: nobody's, and no claim's
+
+
 class Worker(NamedTuple):
     """A process that takes tasks."""
 

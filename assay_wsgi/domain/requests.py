@@ -159,6 +159,7 @@ class Exchange:
     queue: str
     namespace: str = MAIN
     worker: WorkerInfo | None = None  # begins a session
+    ends: bool = False  # the worker stops: its session ends with this exchange
     lost: tuple[int, ...] = ()
     wait_secs: float = 0.0
     workflow_slots: int = 0

@@ -28,6 +28,7 @@ from .handout import SlotsWish
 from .handout import Waiting
 from .operations import BeatActivity
 from .operations import BeginSession
+from .operations import EndSession
 from .operations import GiveBackActivity
 from .operations import GiveBackTask
 from .operations import Keyed
@@ -73,7 +74,7 @@ class Workers:
         if exchange.worker is not None:
             self._begin_session(exchange)
         session = self._sessions.of(exchange)
-        if session.current:
+        if session.current and not exchange.ends:
             self._store.liveness.worker_seen(exchange.namespace, exchange.worker_id)
         taker = self._taker(exchange, session)
         if taker is not None:
@@ -85,6 +86,8 @@ class Workers:
         if operations or tries:
             with waiting():
                 outcomes = self._committer.submit(operations, taker if tries else None)
+        if exchange.ends:
+            self._end_session(exchange)
         if taker is not None:
             self._handout.take(SlotsWish(taker), exchange.wait_secs, client_gone, waiting, taker if tries else None)
         return self._answer(exchange, session, taker, outcomes, refusals)
@@ -145,6 +148,20 @@ class Workers:
             ]
         self._committer.submit(_give_back(*held))
 
+    def _end_session(self, exchange: Exchange) -> None:
+        """End a session, then free what it holds. A poll of it that still waits claims nothing: each claim looks.
+
+        Safe to repeat: a session that is over holds nothing that anybody could want to keep.
+        """
+        self._committer.do(EndSession(exchange.namespace, exchange.worker_id, exchange.session))
+        self._sessions.forget(exchange)
+        with self._store.read() as db:
+            held = [
+                reads.leases_of_session(db, kind, exchange.namespace, exchange.worker_id, exchange.session)
+                for kind in ("workflow", "activity")
+            ]
+        self._committer.submit(_give_back(*held))
+
     def _given_back(self, exchange: Exchange) -> Sequence[Operation]:
         """Free what exchanges took whose answers never came. The worker repeats them: a wait may still run."""
         if not exchange.lost:
@@ -162,7 +179,7 @@ class Workers:
 
     def _taker(self, exchange: Exchange, session: Session) -> Taker | None:
         slots = (min(exchange.workflow_slots, SLOTS_AT_MOST), min(exchange.activity_slots, SLOTS_AT_MOST))
-        if slots == (0, 0) or self._draining.is_set() or not session.current:
+        if slots == (0, 0) or exchange.ends or self._draining.is_set() or not session.current:
             return None
         return Taker(
             exchange.namespace, exchange.queue, exchange.worker_id, exchange.session, exchange.n, *slots,

@@ -37,6 +37,7 @@ class Session:
         self.id = secrets.token_hex(16)
         self.path = f"/workers/{segment(worker_id)}/exchange"
         self.begun = False  # whether the service has taken note of this session
+        self.over = False  # whether it gives this session nothing any more
         self._namespace = namespace
         self._queue = queue
         self._info = dict(info)
@@ -50,8 +51,9 @@ class Session:
         batch: Batch,
         heartbeats: Iterable[bytes] = (),
         cached: Mapping[str, int] | None = None,
+        ends: bool = False,
     ) -> tuple[int, bytes]:
-        """Return the next exchange's number and body."""
+        """Return the next exchange's number and body. With one that `ends` the session all it still holds is free."""
         now = time.monotonic()
         with self._lock:
             self._last += 1
@@ -69,6 +71,8 @@ class Session:
         }
         if not self.begun:
             members["worker"] = self._info
+        if ends:
+            members["ends"] = True
         if lost:
             members["lost"] = lost
         if cached:

@@ -147,7 +147,7 @@ class Worker:
             self._closed = True
             for attempt in self._attempts.values():
                 attempt.cancelled = True
-            unfinished = [*self._held, *self._polling]
+            unfinished = bool(self._held or self._polling)
             self._carrying.notify_all()
             self._beating.notify_all()
         for thread in self._threads[1:3]:  # the leader may be waiting at the service: it is a daemon
@@ -215,24 +215,25 @@ class Worker:
             self.error = why
             self._halt()
 
-    def _farewell(self, unfinished: list[int]) -> None:
-        """Hand in what is left; then have taken back what these exchanges brought, or may still bring."""
+    def _farewell(self, unfinished: bool) -> None:
+        """Hand in what is left; then end the session: what it still holds, or a poll may still bring, is free again."""
         line = Line(self._connect())
         deadline = time.monotonic() + FAREWELL_SECS
         with self._lock:
             for batch in self._polling.values():  # handed in, not acknowledged: a repeat does no harm
                 self._outbox.give_back(batch.reports())
-        while self.error is None and time.monotonic() < deadline:
+        while not self._session.over and time.monotonic() < deadline:
             with self._lock:
                 wait, batch = self._outbox.due_in(), self._outbox.take()
             if wait is None:
                 break
             if wait or self._exchange(line, Ask(), batch) is None:
                 time.sleep(min(wait or line.delay(), 1.0))
-        # Not together with the results: a number given back takes all leases of its exchange with it.
-        self._session.lose(unfinished)
-        if unfinished and self.error is None:
-            self._exchange(line, Ask(), Batch())
+        # Not together with the results: an end takes all leases with it.
+        while not self._session.over and self._exchange(line, Ask(), Batch(), ends=True) is None:
+            if not unfinished or time.monotonic() > deadline:
+                break
+            time.sleep(min(line.delay(), 1.0))
         line.close()
 
     # ------------------------------------------------------------------------------- leader
@@ -447,13 +448,14 @@ class Worker:
         batch: Batch,
         heartbeats: list[bytes] | None = None,
         offer: bool = False,
+        ends: bool = False,
     ) -> dict[str, Any] | None:
         """Send one exchange and settle its reports. None = it failed, and everything is as it was before."""
         cached = None
         if offer:
             with self._lock:
                 cached = self._cache.offer()
-        n, body = self._session.compose(ask, batch, heartbeats or (), cached)
+        n, body = self._session.compose(ask, batch, heartbeats or (), cached, ends)
         if offer:
             with self._lock:
                 self._polling[n] = batch
@@ -472,7 +474,10 @@ class Worker:
             elif not self._session.begun:
                 self._fail(f"the service refuses this worker: {refused}")
         except Fatal as fatal:
-            self._fail(str(fatal))
+            if self._closed:
+                self._session.over = True  # nobody expects more of it: it has ended, or another has its worker id
+            else:
+                self._fail(str(fatal))
         except Exception as error:  # answers must not kill the thread that waits for them
             log.exception("exchange failed %s", self._label)
             self._session.lose([n])

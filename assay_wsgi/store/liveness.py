@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from dataclasses import field
 
+from ..domain.model import ENDED
 from .connection import Connection
 from .mapping import QUEUES
 from .mapping import QueueRow
@@ -33,8 +34,9 @@ class Beats:
             db.run(
                 "UPDATE workflow_workers SET last_seen = x.seen, retired_at = NULL FROM "
                 f"{db.dialect.records(_SEEN)} "
-                "WHERE workflow_workers.namespace = x.namespace AND workflow_workers.worker_id = x.name",
-                (_parameter(db, free, now),),
+                "WHERE workflow_workers.namespace = x.namespace AND workflow_workers.worker_id = x.name "
+                "AND (session IS NULL OR session <> ?)",
+                (_parameter(db, free, now), ENDED),
             )
         if self.queues:
             free = _free(db, "queues", "task_queue", self.queues)

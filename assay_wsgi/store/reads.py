@@ -320,6 +320,17 @@ def leases_of_other_sessions(db: Connection, kind: str, namespace: str, worker_i
     return [LeaseRow._make(row) for row in found]
 
 
+def leases_of_session(db: Connection, kind: str, namespace: str, worker_id: str, session: str) -> list[LeaseRow]:
+    """Give leases that a worker took in this session."""
+    table, key, held = _LEASES[kind]
+    found = db.rows(
+        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l WHERE l.owner = ? AND l.namespace = ? "
+        f"AND {held} AND l.session = ?",
+        (worker_id, namespace, session),
+    )
+    return [LeaseRow._make(row) for row in found]
+
+
 def leases_of_exchanges(
     db: Connection, kind: str, namespace: str, worker_id: str, session: str, numbers: Iterable[int]
 ) -> list[LeaseRow]:

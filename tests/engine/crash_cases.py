@@ -35,6 +35,7 @@ from assay_wsgi.engine.operations import CancelRun
 from assay_wsgi.engine.operations import CreateNamespace
 from assay_wsgi.engine.operations import DeleteNamespace
 from assay_wsgi.engine.operations import DropRun
+from assay_wsgi.engine.operations import EndSession
 from assay_wsgi.engine.operations import ExpireActivity
 from assay_wsgi.engine.operations import ExpireTask
 from assay_wsgi.engine.operations import GiveBackActivity
@@ -226,6 +227,12 @@ def begin_another_session(ns: str) -> Steps:
     yield 100.0
     yield do(RetireWorker(ns, WORKER, NOW + 10.0))
     return Act([session(ns, "session-2")])
+
+
+def end_a_session(ns: str) -> Steps:
+    yield do(session(ns))
+    yield 10.0
+    return Act([EndSession(ns, WORKER, SESSION)])
 
 
 def retire_a_worker(ns: str) -> Steps:
@@ -429,6 +436,7 @@ CASES = (
     Case(fail_the_last_attempt, again=(REPEATED,)),
     Case(beat_an_activity, again=(SAME,)),
     Case(begin_a_first_session, again=(Changed("'new': True", "'new': False"),)),
+    Case(end_a_session, again=(Changed("True", "False"),)),
     Case(begin_another_session, again=(Changed("'new': True", "'new': False"),)),
     Case(retire_a_worker, again=(False,)),
     Case(expire_a_task, again=(False,)),

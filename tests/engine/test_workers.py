@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import WaitForSignal
+from assay_wsgi.domain.requests import TurnReport
 from tests.engine.stories import QUEUE
 from tests.engine.stories import T0
 from tests.engine.stories import Played
+from tests.engine.stories import Wire
 from tests.engine.stories import an_activity
 from tests.engine.stories import beats_are_due
 from tests.engine.stories import given_a_parked
@@ -16,6 +19,7 @@ from tests.engine.stories import given_a_run
 from tests.engine.stories import given_a_running
 from tests.engine.stories import record
 from tests.engine.stories import rows
+from tests.engine.stories import until_waiting
 from tests.processes import until
 
 if TYPE_CHECKING:
@@ -101,6 +105,74 @@ def test_an_exchange_counts_as_a_heartbeat(engine: Engine, clock: Clock) -> None
     assert engine.upkeep.retire_dead_workers() == 0
 
     assert engine.workers.list("main")[0]["last_heartbeat"] == T0 + 89.0
+
+
+def test_a_worker_that_stops_gives_back_all_that_it_holds_and_is_listed_no_more(engine: Engine) -> None:
+    run, worker = given_a_parked(engine, "w", an_activity(start_to_close_secs=3600.0), WaitForSignal(name="go"))
+    work = worker.takes_work()
+    engine.workflows.signal(run, "go")
+    task = worker.takes()
+
+    answer = worker.exchange(ends=True)
+
+    assert "code" not in answer
+    assert engine.workers.list("main") == []
+    bob = Played(engine, "bob")
+    assert (bob.takes()["attempt"], bob.takes_work()["attempt"]) == (1, 1)
+    assert worker.reports(task, CompleteWorkflow())["code"] == "lease_lost"
+    assert worker.completes(work)["code"] == "lease_lost"
+
+
+def test_what_a_worker_hands_in_with_its_good_bye_counts(engine: Engine) -> None:
+    run, worker, task = given_a_running(engine)
+
+    answer = worker.exchange(
+        ends=True, workflow_results=(TurnReport(task_token=task["task_token"], commands=(CompleteWorkflow(),)),)
+    )
+
+    assert answer["results"][0]["ok"] is True
+    assert record(engine, run)["status"] == "COMPLETED"
+
+
+def test_a_poll_that_waits_claims_nothing_once_its_worker_has_said_good_bye(engine: Engine) -> None:
+    worker = Played(engine)
+    worker.begins()
+    answers: list[Wire] = []
+    poll = threading.Thread(target=lambda: answers.append(worker.exchange(workflow_slots=1, wait_secs=20.0)))
+    poll.start()
+    until_waiting(engine)
+
+    worker.exchange(ends=True)
+    given_a_run(engine, "w")
+    poll.join(20.0)
+
+    assert (answers[0]["workflow_tasks"], answers[0]["code"]) == ([], "session_replaced")
+    assert Played(engine, "bob").takes()["workflow_id"] == "w"
+
+
+def test_a_good_bye_of_an_earlier_session_leaves_the_present_one_alone(engine: Engine) -> None:
+    given_a_run(engine, "w")
+    before = Played(engine, session="before")
+    before.begins()
+    worker = Played(engine, session="now")
+    task = worker.takes()
+
+    assert before.exchange(ends=True)["code"] == "session_replaced"
+
+    assert worker.reports(task, CompleteWorkflow())["ok"] is True
+    assert [shown["id"] for shown in engine.workers.list("main")] == ["ann"]
+
+
+def test_a_beat_that_comes_late_does_not_bring_back_a_worker_that_has_said_good_bye(engine: Engine) -> None:
+    worker = Played(engine)
+    worker.begins()
+    beats_are_due(engine)
+    engine.store.liveness.worker_seen("main", "ann")
+
+    worker.exchange(ends=True)
+    given_a_run(engine, "another unit that takes beats along")
+
+    assert engine.workers.list("main") == []
 
 
 def test_retiring_goes_in_bounded_passes(engine: Engine, clock: Clock) -> None:

@@ -199,3 +199,41 @@ def claims_while_their_worker_begins_anew(contest: Contest, times: int) -> list[
                 if left:
                     faults.append(f"{session}: leased in a session that is over: {left}")
     return faults
+
+
+# ---------------------------------------------------------------------- a claim while its worker says good-bye
+
+
+def a_claim_while_its_worker_ends(contest: Contest) -> list[str]:
+    with contest.engine() as engine:
+        given_runs(engine, ["first", "second"])
+        Played(engine, "w", session="s1", queue=racer.QUEUE).begins()
+    with contest.rivals() as (one, two):
+        _polled(one, "w")
+        Duel(
+            one, two, act("claim", worker_id="w", session="s1", workflow=1),
+            act("end_session", worker_id="w", session="s1"), held_at=racer.CHECKED,
+        )  # fmt: skip
+        _, left = two.does("leases_of", worker_id="w", session="s1")
+    return [f"leased in a session that is over: {left}"] if left else []
+
+
+def claims_while_their_worker_ends(contest: Contest, times: int) -> list[str]:
+    with contest.engine() as engine:
+        given_runs(engine, [f"task-{number}" for number in range(40)])
+    faults = []
+    with contest.rivals() as (one, two):
+        for time in range(times):
+            for claimer, ender in ((one, two), (two, one)):
+                session = f"{time}-{claimer is one}"
+                claimer.does("hold_at", place=racer.GATE)
+                claimer.begins("claim_until_replaced", worker_id="w", session=session)
+                assert claimer.is_held()
+                claimer.goes_on()
+                said = [ender.does("end_session", worker_id="w", session=session), claimer.answers()]
+                if said[0] != ("ok", None) or said[1][0] != "ok" or said[1][1][0] != "session_replaced":
+                    faults.append(f"{session}: {said}")
+                _, left = ender.does("leases_of", worker_id="w", session=session)
+                if left:
+                    faults.append(f"{session}: leased in a session that is over: {left}")
+    return faults

@@ -257,6 +257,16 @@ class Racer:
         answer = self._exchange(worker_id, session, worker=WorkerInfo(identity="race"))
         return answer.get("code")
 
+    def end_session(self, worker_id: str, session: str) -> Any:
+        """End a session of a worker."""
+        return self._exchange(worker_id, session, ends=True).get("code")
+
+    def leases_of(self, worker_id: str, session: str) -> Any:
+        """Give the runs that are leased to a worker in this session."""
+        with self.engine.store.read() as db:
+            found = reads.leases_of_session(db, "workflow", "main", worker_id, session)
+        return [lease.key for lease in found]
+
     def claim(self, worker_id: str, session: str, **what: Any) -> Any:
         """Take work: [(key of what it is, token), ...], and the code where the session is over."""
         slots = {f"{kind}_slots": count for kind, count in what.items() if kind in ("workflow", "activity")}

@@ -11,6 +11,7 @@ two pollers, one queue                       claim lock                   BEGIN 
 a poller beside one that claims              SKIP LOCKED                  -
 a token after its lease was taken back       token check                  token check
 a claim while its worker begins anew         session share lock           BEGIN IMMEDIATE
+a claim while its worker says good-bye       session share lock           BEGIN IMMEDIATE
 a start while its namespace is deleted       namespace locks              BEGIN IMMEDIATE
 two starts of one id by a signal each        unique index (open id)       either of unique index, BEGIN IMMEDIATE
 two reports without a token                  run lock                     BEGIN IMMEDIATE
@@ -56,9 +57,11 @@ from .ground import given_taken_runs
 from .hosts import a_hosts_signal_during_a_close
 from .hosts import a_hosts_start_and_the_services
 from .leases import a_claim_while_its_worker_begins_anew
+from .leases import a_claim_while_its_worker_ends
 from .leases import a_poller_beside_one_that_claims
 from .leases import a_stale_token
 from .leases import claims_while_their_worker_begins_anew
+from .leases import claims_while_their_worker_ends
 from .leases import stale_tokens
 from .leases import two_pollers
 from .leases import two_pollers_held
@@ -140,6 +143,11 @@ RACES = (
         "sessions", a_claim_while_its_worker_begins_anew,
         {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("session share lock",)},
         "leased in a session that is over", 1, claims_while_their_worker_begins_anew, (10, 150),
+    ),
+    Race(
+        "good-byes", a_claim_while_its_worker_ends,
+        {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("session share lock",)},
+        "leased in a session that is over", 1, claims_while_their_worker_ends, (10, 150),
     ),
     Race(
         "starts during a deletion", a_start_during_a_deletion,

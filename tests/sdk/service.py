@@ -119,6 +119,11 @@ class Service:
                 raise Unreachable("the connection was lost")
             if body["session"] != self.session:
                 return self._answer(results, beats, code="session_replaced")
+            if body.get("ends"):
+                self._give_back(lambda exchange: True)
+                self.session = ""
+                self._changed.notify_all()
+                return self._answer(results, beats)
             turns, attempts = self._claim(body)
             if not turns and not attempts and body["wait_secs"] and not self.closed:
                 self.waiting += 1
@@ -127,6 +132,8 @@ class Service:
                 self.waiting -= 1
                 if self.closed:
                     raise Unreachable("the service has ended")
+                if body["session"] != self.session:
+                    return self._answer(results, beats, code="session_replaced")
                 turns, attempts = self._claim(body)
             if failure == "claimed":
                 raise Unreachable("the answer was lost")

@@ -35,12 +35,13 @@ from .turns import OnTask
 from .turns import TakeTurn
 from .turns import TaskLease
 from .workers import BeginSession
+from .workers import EndSession
 from .workers import RetireWorker
 
 __all__ = [
     "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ContinueRun", "CreateNamespace",
-    "DeleteNamespace", "DropRun", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup", "FireTimer",
-    "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation", "ReleaseActivity",
+    "DeleteNamespace", "DropRun", "EndSession", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup",
+    "FireTimer", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation", "ReleaseActivity",
     "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart", "Start", "TakeTurn", "TaskLease",
     "TerminateRun",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...domain.change import Change
+from ...domain.model import ENDED
 from ...domain.model import Worker
 from ...domain.requests import WorkerInfo
 from ...jsontext import dumps
@@ -53,6 +54,28 @@ class BeginSession(Operation):
         change = Change(answer={"worker_id": self.worker_id, "new": new}, workers=[worker])
         change.new_namespaces.append(self.namespace)
         return change
+
+
+@dataclass(frozen=True)
+class EndSession(Operation):
+    """Retire a worker that stops, if this is still its session: none of the session's exchanges claims any more.
+
+    Answers whether it was.
+    """
+
+    namespace: str
+    worker_id: str
+    session: str
+    weight = 1
+
+    def needs(self, needs: Needs) -> None:
+        needs.workers.add((self.namespace, self.worker_id))
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        worker = rows.worker(self.namespace, self.worker_id)
+        if worker is None or worker.session != self.session:
+            return Change(answer=False)
+        return Change(answer=True, workers=[worker._replace(session=ENDED, last_seen=now, retired_at=now)])
 
 
 @dataclass(frozen=True)
