@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import click
@@ -58,7 +59,7 @@ def cancel(
         body={"reason": reason}, key=idempotency_key, **session.which(run_id),
     )  # fmt: skip
     _done(session, f"{workflow_id} was asked to cancel", answer)
-    session.hint(f"assay workflow wait {workflow_id} --target CANCELLED")
+    session.hint(f"assay workflow wait {quote(workflow_id)} --target CANCELLED")
 
 
 @click.command(cls=EngineCommand)
@@ -106,7 +107,7 @@ def continue_as_new(
         body=body, key=idempotency_key, **session.which(run_id),
     )  # fmt: skip
     session.out.record(answer)
-    session.hint(f"assay workflow show {answer['workflow_id']}")
+    session.hint(f"assay workflow show {quote(answer['workflow_id'])}")
 
 
 def _done(session: Session, sentence: str, answer: dict[str, Any]) -> None:

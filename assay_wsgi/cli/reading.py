@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 import click
@@ -158,7 +159,7 @@ def _follow(session: Session, workflow_id: str, after_seq: int, run_id: str | No
     session.say(outcome_of(record))
     if record["close_reason"] == CONTINUED:
         next_id, next_run = follower.successor(record)
-        session.say(f"it goes on: assay workflow events {next_id} --run-id {next_run} --follow")
+        session.say(f"it goes on: assay workflow events {quote(next_id)} --run-id {quote(next_run)} --follow")
 
 
 @click.command(cls=EngineCommand)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from shlex import quote
 from typing import Any
 
 import click
@@ -38,7 +39,8 @@ def start(session: Session, idempotency_key: str | None, **given: Any) -> None:
     body = asking.new_run_body(given, session.profile.namespace)
     started = session.service.post(f"start {body['workflow_type']}", "workflows", body=body, key=idempotency_key)
     session.out.record(started)
-    session.hint(f"assay workflow show {started['workflow_id']}, or wait for it: assay workflow result")
+    name = quote(started["workflow_id"])
+    session.hint(f"assay workflow show {name}; wait for it: assay workflow result {name}")
 
 
 @click.command("start-batch", cls=EngineCommand)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 import click
@@ -110,7 +111,7 @@ def run(session: Session, timeout: float | None, quiet: bool, idempotency_key: s
             if event is not None:
                 session.say(event_line(event, session.out.time))
     except KeyboardInterrupt:
-        name = follower.workflow_id
+        name = quote(follower.workflow_id)
         session.say(
             f"\n{name} goes on. Look again: assay workflow show {name}; wait: assay workflow result {name}; "
             f"end it: assay workflow cancel {name}"
