@@ -31,6 +31,7 @@ from .errors import CompensationError
 from .errors import Conflict
 from .errors import ContinueAsNew
 from .errors import Invalid
+from .errors import Misfit
 from .errors import NondeterminismError
 from .errors import NotFound
 from .errors import StepError
@@ -80,6 +81,7 @@ __all__ = [
     "Handle",
     "Invalid",
     "ListFilters",
+    "Misfit",
     "NewRunOptions",
     "NondeterminismError",
     "NotFound",

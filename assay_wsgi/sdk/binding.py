@@ -10,9 +10,12 @@ import inspect
 from typing import Any
 from typing import Callable
 
+from .annotations import hints_of
 from .convert import Decoder
 from .convert import decoder
-from .convert import hints_of
+from .convert import named
+from .errors import Misfit
+from .readers import shown
 
 
 class Binding:
@@ -59,12 +62,12 @@ class Binding:
         return members
 
     def unpack(self, value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Make the arguments of a call from its input. Raises what the parameters' types raise."""
+        """Make the arguments of a call from its input. Raises Misfit."""
         if not self.parameters:
             return (), {}
         decoders = self._decoders
         if decoders is None:
-            decoders = self._decoders = {name: decoder(self.hint(name)) for name in self.names}
+            decoders = self._decoders = {name: self._decoder(name) for name in self.names}
         if self.whole:
             parameter = self.parameters[0]
             if value is None and parameter.default is not parameter.empty:
@@ -74,13 +77,26 @@ class Binding:
         if value is None:
             value = {}
         if not isinstance(value, dict):
-            names = ", ".join(self.names)
-            raise TypeError(f"the input must be an object with {names}, not {type(value).__name__}")
+            raise Misfit(f"the input must be an object with {', '.join(self.names)}, not {shown(value)}")
+        self._check_names(value)
         arguments = {}
         for name, member in value.items():
             decode = decoders.get(name)
             arguments[name] = decode(member) if decode else member
         return (), arguments
+
+    def _decoder(self, name: str) -> Decoder | None:
+        decode = decoder(self.hint(name))
+        return decode and named(decode, name)
+
+    def _check_names(self, members: dict[str, Any]) -> None:
+        open_ended = self.parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+        for one in self.parameters:
+            if one.name not in members and one.default is one.empty and one.kind is not one.VAR_KEYWORD:
+                raise Misfit("is missing").inside(one.name)
+        unknown = [name for name in members if name not in self.names]
+        if unknown and not open_ended:
+            raise Misfit(f"there is no parameter {', '.join(unknown)}, only {', '.join(self.names)}")
 
 
 def unbound_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

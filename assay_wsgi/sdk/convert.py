@@ -1,145 +1,125 @@
-"""Between JSON and the types that user code declares: dataclasses, enums, dates, containers of them.
-
-`decoder(annotation)` is compiled once per definition and is None where JSON can be handed on as it is.
-Unknown members of a dataclass's object are ignored: a newer sender may know more.
-"""
+"""From JSON to the types that user code declares: `decoder` finds the reader of an annotation."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import decimal
+import collections.abc
 import enum
-import logging
-import sys
 import typing
-import uuid
+from functools import lru_cache
 from typing import Any
 from typing import Callable
 
+from .annotations import UNIONS
+from .annotations import bare
+from .encoding import json_text
+from .errors import Misfit
+from .readers import READERS
+from .readers import Choice
+from .readers import Either
+from .readers import Later
+from .readers import Members
+from .readers import Reader
+from .readers import Row
+from .readers import Several
+from .readers import Unreadable
+from .readers import enum_reader
+from .structures import structure_of
+
 Decoder = Callable[[Any], Any]
 
-log = logging.getLogger(__name__)
-
-_UNIONS: list[Any] = [typing.Union]
-if sys.version_info >= (3, 10):
-    import types
-
-    _UNIONS.append(types.UnionType)
-
-
-def to_json(value: Any) -> Any:
-    """Convert what the JSON encoder does not know. Raises TypeError for the rest."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
-    if isinstance(value, (uuid.UUID, decimal.Decimal)):
-        return str(value)
-    if isinstance(value, (set, frozenset)):
-        raise TypeError("a set has no order: make it a sorted list before it is recorded")
-    raise TypeError(f"{type(value).__qualname__} is not JSON: {value!r:.100}")
-
-
-def hints_of(fn: Any) -> dict[str, Any]:
-    """Return the annotations of a function or dataclass as types; what cannot be resolved is left out."""
-    try:
-        return typing.get_type_hints(fn)
-    except Exception:  # noqa: BLE001 -- any name in an annotation may be unknown; find out which, below
-        return _hints_one_by_one(fn)
-
-
-def _hints_one_by_one(fn: Any) -> dict[str, Any]:
-    hints: dict[str, Any] = {}
-    scope = getattr(fn, "__globals__", None) or vars(sys.modules[fn.__module__])
-    for name, annotation in getattr(fn, "__annotations__", {}).items():
-        try:
-            hints[name] = eval(annotation, scope) if isinstance(annotation, str) else annotation
-        except Exception as error:  # noqa: BLE001
-            log.warning(
-                "annotation %s: %r of %s cannot be resolved (%s): its JSON is handed over undecoded",
-                name, annotation, getattr(fn, "__qualname__", fn), error,
-            )  # fmt: skip
-    return hints
+_abc = collections.abc
+_LISTS: dict[Any, Any] = {
+    list: list,
+    tuple: tuple,
+    set: set,
+    frozenset: frozenset,
+    **dict.fromkeys((_abc.Sequence, _abc.MutableSequence, _abc.Collection, _abc.Iterable), list),
+    **dict.fromkeys((_abc.Set, _abc.MutableSet), set),
+}
+_OBJECTS = (dict, _abc.Mapping, _abc.MutableMapping)
 
 
 def decoder(annotation: Any) -> Decoder | None:
-    """Return what turns JSON into `annotation`, or None where nothing is to be done."""
-    if annotation is None or annotation is Any or isinstance(annotation, (str, typing.TypeVar)):
+    """Return what turns JSON into `annotation`, or None where nothing is asked for (None, Any) or known.
+
+    The decoder raises Misfit, which says where in the value what is wrong.
+    """
+    if annotation is None:
         return None
-    if isinstance(annotation, type):
-        found = _of_class(annotation)
-        if found is not None:
-            return found
-    return _of_container(annotation)
+    try:
+        return _remembered(annotation)
+    except TypeError:  # an annotation without a hash
+        return _reader(annotation)
 
 
-def _of_class(kind: Any) -> Decoder | None:
-    if dataclasses.is_dataclass(kind):
-        return _Dataclass(kind)
-    if issubclass(kind, enum.Enum):
-        by_value: Decoder = kind
-        return by_value
-    return _READERS.get(kind)
+def named(decode: Decoder, name: str) -> Decoder:
+    """Return a decoder whose errors begin with a name."""
+
+    def read(value: Any) -> Any:
+        try:
+            return decode(value)
+        except Misfit as error:
+            error.inside(name)
+            raise
+
+    return read
 
 
-_READERS: dict[Any, Decoder] = {
-    datetime.datetime: datetime.datetime.fromisoformat,
-    datetime.date: datetime.date.fromisoformat,
-    datetime.time: datetime.time.fromisoformat,
-    datetime.timedelta: lambda seconds: datetime.timedelta(seconds=seconds),
-    uuid.UUID: uuid.UUID,
-    decimal.Decimal: decimal.Decimal,
-}
-
-
-def _of_container(annotation: Any) -> Decoder | None:
+def _reader(annotation: Any) -> Reader | None:
+    annotation = bare(annotation)
+    if annotation in (Any, object) or isinstance(annotation, (str, typing.TypeVar, typing.ForwardRef)):
+        return None
+    if annotation is None:
+        annotation = type(None)
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in _UNIONS:
-        some = [arm for arm in inner if arm is not type(None)]
-        arm = decoder(some[0]) if len(some) == 1 else None  # a real union cannot be told apart in JSON
-        return arm and (lambda value: None if value is None else arm(value))
-    if origin is tuple and inner and inner[-1] is not Ellipsis:
-        items = [decoder(one) or _same for one in inner]
-        return lambda value: tuple(item(one) for item, one in zip(items, value))
-    if origin in (list, tuple, set, frozenset):
-        item = decoder(inner[0]) if inner else None
-        return lambda value: origin(map(item, value) if item else value)
-    if annotation in (tuple, set, frozenset):
-        return annotation  # type: ignore[no-any-return]  # a class is its own decoder
-    if origin is dict and len(inner) == 2:
-        member = decoder(inner[1])
-        return member and (lambda value: {key: member(one) for key, one in value.items()})
-    return None
+    if origin is None and hasattr(annotation, "__value__"):  # type X = ...
+        return Later(lambda: _remembered(annotation.__value__))
+    if origin in UNIONS:
+        arms = [_remembered(arm) for arm in inner]
+        return None if None in arms else Either([arm for arm in arms if arm is not None])
+    if origin is typing.Literal:
+        return Choice({json_text(value): value for value in inner})
+    return _of_class(annotation if origin is None else origin, inner)
 
 
-def _same(value: Any) -> Any:
-    return value
+_remembered = lru_cache(maxsize=4096)(_reader)
 
 
-class _Dataclass:
-    """Builds one dataclass. Its fields are looked at when first used: they may refer to it."""
+def _of_class(kind: Any, inner: tuple[Any, ...]) -> Reader:
+    if kind in READERS and not inner:
+        return READERS[kind]
+    if kind is tuple and inner[-1] is not Ellipsis:
+        return Row([] if inner == ((),) else [_remembered(one) for one in inner])
+    if kind in _LISTS:
+        return Several(_LISTS[kind], _remembered(inner[0]) if inner else None)
+    if kind in _OBJECTS:
+        return Members(*(None if one is str else _remembered(one) for one in (inner or (str, Any))))
+    if not isinstance(kind, type):
+        return Unreadable(kind)
+    found = structure_of(kind, inner, _remembered)
+    if found is not None:
+        return found
+    if issubclass(kind, enum.Enum):
+        return enum_reader(kind)
+    for base in (str, int, float):
+        if issubclass(kind, base):
+            return _Subclass(kind, READERS[base])
+    return Unreadable(kind)
 
-    __slots__ = ("fields", "kind")
 
-    def __init__(self, kind: Any) -> None:
-        self.kind = kind
-        self.fields: dict[str, Decoder | None] | None = None
+class _Subclass(Reader):
+    """A class of the user's own that is a kind of string or number."""
+
+    def __init__(self, kind: Any, base: Reader) -> None:
+        self.kinds = base.kinds
+        self.needs = base.needs
+        self.makes = kind
+        self._base = base
 
     def __call__(self, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise TypeError(f"{self.kind.__qualname__} needs a JSON object, not {type(value).__name__}")
-        if self.fields is None:
-            hints = hints_of(self.kind)
-            self.fields = {
-                field.name: decoder(hints.get(field.name)) for field in dataclasses.fields(self.kind) if field.init
-            }
-        members = {}
-        for name, decode in self.fields.items():
-            if name in value:
-                members[name] = decode(value[name]) if decode else value[name]
-        return self.kind(**members)
+        try:
+            return self.makes(self._base(value))
+        except (ValueError, TypeError) as error:
+            if isinstance(error, Misfit):
+                raise
+            raise Misfit(str(error)) from error

@@ -23,6 +23,7 @@ from .binding import Binding
 from .binding import unbound_input
 from .convert import Decoder
 from .convert import decoder
+from .convert import named
 from .durations import Duration
 from .durations import seconds
 from .retry import JITTER
@@ -88,9 +89,12 @@ class Definition(Generic[R]):
         self._result: Union[bool, Decoder, None] = False  # False = not looked at yet
 
     def decode_result(self, value: Any) -> Any:
-        """Read a result as the function's return annotation says."""
+        """Read a result as the function's return annotation says. Raises Misfit."""
         if self._result is False:
-            self._result = decoder(self.binding.hint("return"))
+            hint = self.binding.hint("return")
+            # What returns nothing by its annotation, and something in fact, does no harm.
+            decode = None if hint in (None, type(None)) else decoder(hint)
+            self._result = decode and named(decode, f"result of {self.name}")
         return self._result(value) if callable(self._result) else value
 
 

@@ -39,6 +39,28 @@ class ApplicationError(Exception):
         return f"{self.type}: {self.message}" if self.type else self.message
 
 
+class Misfit(ValueError):
+    """JSON does not fit the type that it was declared to have. The message says where: `order.lines[2].sku: ...`.
+
+    An activity whose input does not fit fails its attempt, which is made again as its Retry says, maybe by a
+    worker that knows better; a workflow task fails, and its run waits for code that fits.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = ""
+
+    def inside(self, place: str) -> Misfit:
+        """Say where the value is: `.member`, `[3]`, or a name at the very beginning."""
+        self.path = place + self.path
+        return self
+
+    def __str__(self) -> str:
+        path = self.path[1:] if self.path.startswith(".") else self.path
+        return f"{path}: {self.problem}" if path else self.problem
+
+
 class StepError(Exception):
     """A step of a workflow did not come to a result. One that escapes the workflow function fails the run."""
 

@@ -7,15 +7,25 @@ import marshal
 import math
 from typing import Any
 
-from .convert import to_json
+from .encoding import to_json
+from .encoding import with_plain_keys
 
 Json = Any  # opaque JSON: dict, list, str, int, float, bool or None
 
 loads = json.loads
 
-_encode = json.JSONEncoder(
+_encoder = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=to_json, check_circular=True
-).encode
+)
+
+
+def _encode(value: Any) -> str:
+    try:
+        return _encoder.encode(value)
+    except TypeError as error:
+        if "keys must be" not in str(error):
+            raise
+    return _encoder.encode(with_plain_keys(value))
 
 
 def dumps(value: Any) -> bytes:

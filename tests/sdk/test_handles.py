@@ -194,12 +194,12 @@ def test_as_completed_yields_in_the_order_of_the_ends() -> None:
             ctx.upsert_search_attributes({"last": one.number})
         return order
 
-    past = scheduled().completed(2, "b")
-    past.add("SearchAttributesUpserted", {"patch": {"last": 2}, "upsert_seq": 4}).completed(3, "c").completed(1, "a")
+    past = scheduled().completed(2, 22)
+    past.add("SearchAttributesUpserted", {"patch": {"last": 2}, "upsert_seq": 4}).completed(3, 33).completed(1, 11)
     past.add("SearchAttributesUpserted", {"patch": {"last": 3}, "upsert_seq": 5})
     past.add("SearchAttributesUpserted", {"patch": {"last": 1}, "upsert_seq": 6})
 
-    assert result(past.unrolled(stream)) == ["b", "c", "a"]
+    assert result(past.unrolled(stream)) == [22, 33, 11]
 
 
 # --------------------------------------------------------------------------- giving up

@@ -100,7 +100,7 @@ def test_a_workflow_runs_to_its_end(service: Service, work: Start) -> None:
 
 
 def test_hundreds_of_runs_share_few_exchanges(service: Service, work: Start) -> None:
-    runs = [service.start("Hello", f"h{n}", n) for n in range(300)]
+    runs = [service.start("Hello", f"h{n}", str(n)) for n in range(300)]
     work(hello())
 
     for run in runs:
@@ -257,7 +257,7 @@ def test_one_bad_result_does_not_hold_up_the_others(service: Service, work: Star
         return refuse if "hello, 13" in results else real(body)
 
     service.exchange = picky  # type: ignore[method-assign]
-    runs = [service.start("Hello", f"h{n}", n) for n in range(20)]
+    runs = [service.start("Hello", f"h{n}", str(n)) for n in range(20)]
 
     for run in runs:
         service.until_closed(run)
