@@ -188,7 +188,7 @@ def test_an_approval_that_nobody_gives_is_over_in_time(work: Assay) -> None:
 
 
 def test_a_run_waits_until_its_condition_holds_and_says_so(work: Assay) -> None:
-    handle = work.client.start(Collect, {"wanted": 3, "timeout": 3600.0})
+    handle = work.client.start(Collect.prepare(wanted=3, timeout=3600.0))
     until(lambda: handle.describe()["waiting_for"])
     assert [one["kind"] for one in handle.describe()["waiting_for"]] == ["timer", "condition"]
     assert handle.describe()["waiting_for"][1]["name"] == "all_there"
@@ -200,6 +200,6 @@ def test_a_run_waits_until_its_condition_holds_and_says_so(work: Assay) -> None:
 
 
 def test_a_condition_that_does_not_come_to_hold_is_given_up_in_time(work: Assay) -> None:
-    handle = work.client.start(Collect, {"wanted": 3, "timeout": 0.05})
+    handle = work.client.start(Collect.prepare(wanted=3, timeout=0.05))
 
     assert handle.result(timeout=PATIENCE_SECS) == [False, []]
