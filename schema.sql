@@ -95,6 +95,7 @@ CREATE TABLE workflows (
     run_deadline_at      double precision,
     chain_deadline_at    double precision,           -- of the whole chain (execution_timeout_secs)
     deadline_at          double precision,           -- the earliest of them, and of the end of a cancel's grace
+    cancel_seq           integer NOT NULL,           -- the cancel request, 0 = none; heard once seen_seq has reached it
     cancel_requested_at  double precision,
     paused               text,                       -- {by, reason, at}
     waiting_for          text,                       -- [{kind, name, since}]: what the last turn parked on

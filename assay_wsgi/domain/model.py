@@ -80,6 +80,7 @@ class Run(NamedTuple):
     run_deadline_at: float | None
     chain_deadline_at: float | None
     deadline_at: float | None
+    cancel_seq: int
     cancel_requested_at: float | None
     paused: str | None
     waiting_for: str | None

@@ -347,7 +347,8 @@ def _fail_workflow(turn: Turn, command: FailWorkflow) -> None:
 def _cancel_workflow(turn: Turn, command: CancelWorkflow) -> None:
     payload = None if command.reason is None else dumps({"reason": command.reason})
     close(
-        turn.pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", payload, turn.recorded.parent
+        turn.pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", payload, turn.recorded.parent,
+        error=command.reason,
     )  # fmt: skip
 
 
@@ -357,7 +358,7 @@ def _continue_as_new(turn: Turn, command: ContinueAsNew) -> None:
     workflow_id = command.workflow_id or continuing.next_id(run.workflow_id)
     found = None if workflow_id == run.workflow_id else recorded.named(workflow_id)
     newest = turn.children.get(workflow_id) or (None if found is None else found[0])
-    unseen = run.cancel_requested_at is not None and run.signal_seq > turn.claimed_seq
+    unseen = run.cancel_seq > turn.claimed_seq
     try:
         continuing.proceed(
             pen, command, recorded.carried(command.unread_signals, turn.claimed_seq),

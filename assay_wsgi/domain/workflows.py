@@ -170,7 +170,7 @@ def cancel(
     pen = RunPen(change, run, task, now)
     request_cancel(pen, reason, grace_secs)
     if run.status == Status.PENDING:
-        close(pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, find_parent)
+        close(pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, find_parent, error=reason)
     pen.done()
     change.answer = {"ok": True, "run_id": run.run_id}
     return change
@@ -179,7 +179,7 @@ def cancel(
 def request_cancel(pen: RunPen, reason: str | None, grace_secs: float) -> None:
     """Append a cancel request, of which a worker must learn; the grace is for the case that there is none."""
     seq = pen.waking_event("WorkflowCancelRequested", dumps({"reason": reason}))
-    pen.set(cancel_requested_at=pen.now, signal_seq=seq, waiting_for=None)
+    pen.set(cancel_requested_at=pen.now, cancel_seq=seq, signal_seq=seq, waiting_for=None)
     pen.set(deadline_at=_earliest(pen.run, pen.now + grace_secs))
 
 
@@ -227,7 +227,7 @@ def expire(
         close(pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, find_parent)
     else:
         change.answer = False
-        look_again = now + grace_secs if run.cancel_requested_at is not None else None
+        look_again = now + grace_secs if _unheard(run) else None
         pen.set(deadline_at=_earliest(run, look_again))
     pen.done()
     return change
@@ -236,13 +236,20 @@ def expire(
 def _nobody_works_on(
     run: Run, task: Task | None, now: float, last_poll: Callable[[], float | None], grace_secs: float
 ) -> bool:
-    """Whether a run that was asked to end has waited in vain for a worker to say yes."""
-    if run.cancel_requested_at is None or run.cancel_requested_at + grace_secs > now:
+    """Whether a run that was asked to end has waited in vain for a worker to hear of it.
+
+    Once its code has heard, the end is the code's: it may be giving back what it holds, however long that takes.
+    """
+    if not _unheard(run) or run.cancel_requested_at is None or run.cancel_requested_at + grace_secs > now:
         return False
     if task is None or task.token is not None:  # a worker knows of it
         return False
     polled = last_poll()
     return polled is None or polled + grace_secs <= now
+
+
+def _unheard(run: Run) -> bool:
+    return run.cancel_seq > run.seen_seq
 
 
 def _deadlines(run: Run) -> dict[str, float]:
@@ -328,6 +335,7 @@ def _new_run(request: StartRun, workflow_id: str, run_key: int, feed_mark: int, 
         run_deadline_at=run_deadline_at,
         chain_deadline_at=chain_deadline_at,
         deadline_at=min(moments, default=None),
+        cancel_seq=0,
         cancel_requested_at=None,
         paused=None,
         waiting_for=None,

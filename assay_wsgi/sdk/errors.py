@@ -225,7 +225,7 @@ class WorkflowCancelledError(Exception):
     """`result()` of a run that was cancelled."""
 
     def __init__(self, workflow_id: str, run_id: str, error: str | None = None) -> None:
-        super().__init__(f"workflow '{workflow_id}' was cancelled")
+        super().__init__(f"workflow '{workflow_id}' was cancelled" + (f": {error}" if error else ""))
         self.workflow_id = workflow_id
         self.run_id = run_id
         self.error = error

@@ -150,9 +150,10 @@ _HISTORY = (
     Check(
         "cancel_once",
         "a cancel request is one event, and the run knows of it",
-        f"SELECT w.run_key, w.cancel_requested_at, COUNT(e.seq) AS events FROM workflows w {_EVENTS_OF} "
-        "AND e.event_type = 'WorkflowCancelRequested' GROUP BY w.run_key, w.cancel_requested_at "
-        "HAVING COUNT(e.seq) > 1 OR w.cancel_requested_at IS NULL",
+        f"SELECT w.run_key, w.cancel_seq, w.cancel_requested_at, COUNT(e.seq) AS events "
+        f"FROM workflows w {_EVENTS_OF} AND e.event_type = 'WorkflowCancelRequested' "
+        "GROUP BY w.run_key, w.cancel_seq, w.cancel_requested_at "
+        "HAVING COUNT(e.seq) > 1 OR w.cancel_requested_at IS NULL OR w.cancel_seq <> MAX(e.seq)",
     ),
 )
 
@@ -206,7 +207,7 @@ _RUNS = (
         f"SELECT run_key, deadline_at, run_deadline_at, chain_deadline_at FROM workflows WHERE status IN {OPEN} "
         "AND (COALESCE(deadline_at, 1e18) > COALESCE(run_deadline_at, 1e18) "
         "OR COALESCE(deadline_at, 1e18) > COALESCE(chain_deadline_at, 1e18) "
-        "OR (deadline_at IS NULL AND cancel_requested_at IS NOT NULL) "
+        "OR (deadline_at IS NULL AND cancel_seq > seen_seq) "
         "OR (deadline_at IS NOT NULL AND run_deadline_at IS NULL AND chain_deadline_at IS NULL "
         "AND cancel_requested_at IS NULL))",
     ),

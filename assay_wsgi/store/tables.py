@@ -117,6 +117,7 @@ class Workflow(Model):
     run_deadline_at = DoubleField(null=True)
     chain_deadline_at = DoubleField(null=True)
     deadline_at = DoubleField(null=True)
+    cancel_seq = IntegerField()
     cancel_requested_at = DoubleField(null=True)
     paused = TextField(null=True)
     waiting_for = TextField(null=True)

@@ -28,8 +28,8 @@ _RUN: dict[str, Any] = {
     **dict.fromkeys(Run._fields),
     "run_key": RUN_KEY, "namespace": "main", "workflow_id": "w", "run_id": "run-w-7", "workflow_type": "Order",
     "task_queue": "q", "status": "RUNNING", "priority": 0, "first_run_key": RUN_KEY, "first_run_id": "run-w-7",
-    "last_seq": 1, "wake_seq": 1, "seen_seq": 0, "signal_seq": 0, "feed_mark": 0, "has_children": False,
-    "created_at": 900.0, "updated_at": 900.0,
+    "last_seq": 1, "wake_seq": 1, "seen_seq": 0, "signal_seq": 0, "cancel_seq": 0, "feed_mark": 0,
+    "has_children": False, "created_at": 900.0, "updated_at": 900.0,
 }  # fmt: skip
 _TASK: dict[str, Any] = {
     **dict.fromkeys(Task._fields),

@@ -24,7 +24,7 @@ READY, HELD = a_ready_task(), a_lease()
 
 def asked(**columns: Any) -> Run:
     """Give a run whose cancel was asked for exactly a grace ago."""
-    return a_run(**{"cancel_requested_at": NOW - GRACE, "deadline_at": NOW, **columns})
+    return a_run(**{"cancel_requested_at": NOW - GRACE, "cancel_seq": 1, "deadline_at": NOW, **columns})
 
 
 def expire(run: Run, task: Task | None = READY, polled: float | None = None) -> Any:
@@ -93,3 +93,16 @@ def test_what_is_not_due_is_left_alone(run: Run) -> None:
     change = expire(run)
 
     assert (change.answer, touched(change)) == (False, set())
+
+
+def test_a_cancel_that_its_code_has_heard_is_not_carried_out_by_anybody_else() -> None:
+    change = expire(asked(seen_seq=1))
+
+    (run,) = change.runs
+    assert (change.answer, run.status, run.deadline_at) == (False, "RUNNING", None)
+
+
+def test_a_signal_after_the_cancel_does_not_make_it_unheard() -> None:
+    change = expire(asked(last_seq=2, signal_seq=2, seen_seq=1))
+
+    assert change.answer is False

@@ -36,6 +36,7 @@ def test_a_run_that_nobody_took_is_cancelled_at_once(engine: Engine) -> None:
     assert history(engine, run) == ["WorkflowStarted", "WorkflowCancelRequested", "WorkflowCancelled"]
     shown = record(engine, run)
     assert (shown["status"], shown["close_reason"], shown["completed_at"]) == ("CANCELLED", "cancelled", T0)
+    assert shown["error"] == "changed my mind"
     assert Played(engine).finds_nothing()
 
 
@@ -64,6 +65,7 @@ def test_a_cancel_during_a_turn_comes_before_its_close(engine: Engine) -> None:
     assert (task["cancel_requested"], task["attempt"]) == (True, 1)
     assert worker.reports(task, CancelWorkflow(reason="asked to")) == {"ok": True}
     assert told(engine, run, "WorkflowCancelled") == [{"reason": "asked to"}]
+    assert record(engine, run)["error"] == "asked to"
 
 
 def test_a_run_may_go_on_after_a_cancel_request_to_clean_up(engine: Engine) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay_wsgi.domain.commands import CancelWorkflow
 from tests.engine.stories import T0
 from tests.engine.stories import Played
+from tests.engine.stories import an_activity
 from tests.engine.stories import beats_are_due
 from tests.engine.stories import code
 from tests.engine.stories import given_a_parked
@@ -47,6 +49,23 @@ def test_a_cancel_that_no_worker_hears_of_is_carried_out_after_its_grace(engine:
 
     assert history(engine, run)[-2:] == ["WorkflowCancelRequested", "WorkflowCancelled"]
     assert record(engine, run)["status"] == "CANCELLED"
+
+
+def test_a_run_that_has_heard_its_cancel_is_left_to_its_code_however_long_no_worker_comes(
+    engine: Engine, clock: Clock
+) -> None:
+    """It owes a refund: to close it now would keep the money."""
+    run, worker = given_a_parked(engine)
+    engine.workflows.cancel(run)
+    worker.reports(worker.takes(), an_activity(1, "refund"))
+    worker.completes(worker.takes_work())
+
+    clock.advance(3600.0)
+    assert engine.upkeep.expire() == 1
+    assert engine.upkeep.expire() == 0
+
+    assert record(engine, run)["status"] == "RUNNING"
+    assert worker.reports(worker.takes(), CancelWorkflow()) == {"ok": True}
 
 
 def test_while_somebody_polls_its_queue_a_cancelled_run_is_left_to_them(engine: Engine, clock: Clock) -> None:

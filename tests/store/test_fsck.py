@@ -94,6 +94,7 @@ PLANTS = (
     plant("recorded_once", event(PARKED, 20, "SideEffectRecorded")),
     plant("cancel_once", event(CANCELLED, 9, "WorkflowCancelRequested")),
     plant("cancel_once", run_set(CANCELLED, "cancel_requested_at = NULL")),
+    plant("cancel_once", run_set(CANCELLED, "cancel_seq = 0")),
     plant("run_status", run_set(PARKED, "status = 'WAITING'")),
     plant("closed_fields", run_set(DONE, "completed_at = NULL")),
     plant("closed_fields", run_set(PARKED, f"completed_at = {NOW}")),
@@ -338,7 +339,8 @@ def populate(db: Connection) -> None:
     add_run(db, FAILED, ("WorkflowFailed", None), status="FAILED", close_reason="failed")
     add_run(
         db, CANCELLED, ("WorkflowCancelRequested", None), ("WorkflowCancelled", None),
-        status="CANCELLED", close_reason="cancelled", cancel_requested_at=NOW, wake_seq=2, signal_seq=2,
+        status="CANCELLED", close_reason="cancelled", cancel_requested_at=NOW, cancel_seq=2, wake_seq=2,
+        signal_seq=2,
     )  # fmt: skip
     add_run(db, TERMINATED, ("WorkflowTerminated", None), status="FAILED", close_reason="terminated")
     add_run(db, TIMED_OUT, ("WorkflowTimedOut", None), status="TIMED_OUT", close_reason="timed_out")
@@ -422,7 +424,7 @@ def populate_families(db: Connection) -> None:
     add_run(db, ORPHAN, parent_close="terminate", **below)
     add_run(
         db, CANCELLED_ORPHAN, ("WorkflowCancelRequested", None), cancel_requested_at=NOW, deadline_at=NOW + 60.0,
-        wake_seq=2, signal_seq=2, parent_close="request_cancel", **below,
+        cancel_seq=2, wake_seq=2, signal_seq=2, parent_close="request_cancel", **below,
     )  # fmt: skip
     add(db, "followups", kind="close_children", run_key=DEAD, due_at=NOW)
 
@@ -438,7 +440,7 @@ def add_run(db: Connection, key: int, *later: tuple[str, int | None], **columns:
             "run_key": key, "namespace": "main", "workflow_id": f"run {key}", "run_id": f"run {key}",
             "workflow_type": "T", "task_queue": "q", "status": "RUNNING", "priority": 0, "first_run_key": key,
             "first_run_id": f"run {key}", "last_seq": len(events), "wake_seq": 1, "seen_seq": 1, "signal_seq": 0,
-            "feed_mark": 0, "has_children": False, "created_at": NOW, "updated_at": at,
+            "cancel_seq": 0, "feed_mark": 0, "has_children": False, "created_at": NOW, "updated_at": at,
             "completed_at": at if closed else None, **columns,
         },
     )  # fmt: skip

@@ -41,7 +41,7 @@ from .workers import RetireWorker
 __all__ = [
     "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ContinueRun", "CreateNamespace",
     "DeleteNamespace", "DropRun", "EndSession", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup",
-    "FireTimer", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation", "ReleaseActivity",
-    "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart", "Start", "TakeTurn", "TaskLease",
-    "TerminateRun",
+    "FireTimer", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation",
+    "ReleaseActivity", "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart", "Start", "TakeTurn",
+    "TaskLease", "TerminateRun",
 ]  # fmt: skip
