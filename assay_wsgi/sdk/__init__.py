@@ -58,6 +58,7 @@ from .starts import StartRequest
 from .steps import StepAction
 from .steps import Steps
 from .worker import Worker
+from .worker import WorkerOptions
 
 __all__ = [
     "ActivityCancelled",
@@ -99,6 +100,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Worker",
+    "WorkerOptions",
     "WorkflowAlreadyStarted",
     "WorkflowCall",
     "WorkflowCancelled",

@@ -12,6 +12,7 @@ from typing import Callable
 from typing import TypeVar
 from typing import overload
 
+from . import surroundings
 from .client import Client
 from .definitions import TIMEOUT
 from .definitions import ActivityDefinition
@@ -21,11 +22,12 @@ from .definitions import R
 from .definitions import WorkflowDefinition
 from .durations import Duration
 from .retry import Retry
-from .transport import DEFAULT_URL
 from .worker import Worker
+from .worker import WorkerOptions
 
 if TYPE_CHECKING:
     from typing import Concatenate
+    from typing import Unpack
 
     from .context import Context
 
@@ -35,8 +37,8 @@ D = TypeVar("D", bound=Definition[Any])
 class Assay:
     """Workflows and activities of one program, and the service they run on.
 
-    What is not given comes from the environment: ASSAY_ENGINE_URL, ASSAY_API_KEY, ASSAY_NAMESPACE,
-    ASSAY_QUEUE.
+    What is not given comes from the environment: ASSAY_ENGINE_URL, ASSAY_API_KEY_FILE or ASSAY_API_KEY,
+    ASSAY_NAMESPACE, ASSAY_QUEUE. Raises ValueError for a key file that cannot be read.
     """
 
     def __init__(
@@ -46,11 +48,10 @@ class Assay:
         namespace: str | None = None,
         queue: str | None = None,
     ) -> None:
-        environ = os.environ
-        self.url = url or environ.get("ASSAY_ENGINE_URL") or DEFAULT_URL
-        self.token = token or environ.get("ASSAY_API_KEY") or None
-        self.namespace = namespace or environ.get("ASSAY_NAMESPACE") or "main"
-        self.queue = queue or environ.get("ASSAY_QUEUE") or "default"
+        self.url = url or surroundings.url()
+        self.token = token or surroundings.token()
+        self.namespace = namespace or surroundings.namespace()
+        self.queue = queue or surroundings.queue()
         self.workflows: dict[str, WorkflowDefinition[..., Any]] = {}
         self.activities: dict[str, ActivityDefinition[..., Any]] = {}
         self._client: Client | None = None
@@ -149,8 +150,23 @@ class Assay:
             self._client = Client(self.url, self.token, self.namespace, queue=self.queue)
         return self._client
 
-    def worker(self, **options: Any) -> Worker:
-        """Make a worker for this app; `options` are those of Worker, in place of the app's."""
+    def include(self, other: Assay) -> None:
+        """Register all that another app has, here too. Raises ValueError for a name that both have.
+
+        Where the other app works does not matter: what has no queue of its own uses this app's.
+        """
+        doubles = [name for name, one in other.workflows.items() if self.workflows.get(name, one) is not one]
+        doubles += [name for name, one in other.activities.items() if self.activities.get(name, one) is not one]
+        if doubles:
+            raise ValueError(f"registered in both apps: {', '.join(sorted(doubles))}; give one of each another name=")
+        self.workflows.update(other.workflows)
+        self.activities.update(other.activities)
+
+    def worker(self, **options: Unpack[WorkerOptions]) -> Worker:
+        """Make a worker for this app; the WorkerOptions that are given take the place of the app's settings.
+
+        `with app.worker():` works inside an existing program, for as long as the block lasts.
+        """
         settings: dict[str, Any] = {
             "url": self.url,
             "token": self.token,
@@ -160,12 +176,12 @@ class Assay:
         settings.update({name: value for name, value in options.items() if value is not None})
         return Worker(self.workflows, self.activities, **settings)
 
-    def run(self, **options: Any) -> int:
-        """Work until SIGTERM or SIGINT; return the exit code."""
+    def run(self, **options: Unpack[WorkerOptions]) -> int:
+        """Work until SIGTERM or SIGINT; return the exit code. The options are those of `worker`."""
         return self.worker(**options).run()
 
 
-def main(target: str, **options: Any) -> int:
+def main(target: str, **options: Unpack[WorkerOptions]) -> int:
     """Run a worker for the app named `module:attribute`; return the exit code."""
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

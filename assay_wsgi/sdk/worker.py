@@ -20,12 +20,15 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 from typing import Callable
+from typing import TypedDict
 
 from .activities import Attempt
 from .activities import Pool
 from .cache import RunCache
 from .definitions import ActivityDefinition
 from .definitions import WorkflowDefinition
+from .durations import Duration
+from .durations import seconds
 from .exchange import WAIT_SECS
 from .exchange import Ask
 from .exchange import Session
@@ -56,8 +59,23 @@ MAX_STALLED = 8
 FAREWELL_SECS = 5.0
 
 
+class WorkerOptions(TypedDict, total=False):
+    """How a worker works. What is left out, or None, is as the app or Worker has it."""
+
+    url: str | None
+    token: str | None
+    namespace: str | None
+    queue: str | None
+    worker_id: str | None  # a name that stays, so that a crash costs no time
+    workflow_slots: int | None  # turns at once
+    activity_slots: int | None  # activities at once
+    grace: Duration | None  # at the end, for activities to finish
+    connect: Callable[[], Connection] | None
+
+
 class Worker:
-    """Runs workflows and activities of one queue. Use it once: `start()` then `stop()`, or `run()`.
+    """Runs workflows and activities of one queue. Use it once: as a context manager, by `start()` and `stop()`,
+    or by `run()`, which alone heeds signals.
 
     `connect` makes the connections; without it they are HTTP connections to `url`.
     """
@@ -73,7 +91,7 @@ class Worker:
         worker_id: str | None = None,
         workflow_slots: int = 100,
         activity_slots: int = 100,
-        grace: float = GRACE_SECS,
+        grace: Duration = GRACE_SECS,
         connect: Callable[[], Connection] | None = None,
     ) -> None:
         if not workflows and not activities:
@@ -81,7 +99,7 @@ class Worker:
         self.worker_id = worker_id or f"w-{secrets.token_hex(8)}"
         self.error: str | None = None  # why it stopped by itself
         self.ended = threading.Event()  # it takes no more work, whoever decided that
-        self._grace = grace
+        self._grace = seconds(grace)
         self._connect = connect or (lambda: Connection(url, token))
         self._label = f"worker={self.worker_id} queue={queue} namespace={namespace}"
         self._session = Session(
@@ -133,12 +151,13 @@ class Worker:
         ):
             self._spawn(target, name)
 
-    def stop(self, grace: float | None = None) -> bool:
-        """Take no more work, finish and hand in what runs, give back what is not finished in `grace` seconds.
+    def stop(self, grace: Duration | None = None) -> bool:
+        """Take no more work, finish and hand in what runs, give back what is not finished in `grace`,
+        which is seconds or a timedelta.
 
         Returns whether everything was finished.
         """
-        deadline = time.monotonic() + (self._grace if grace is None else grace)
+        deadline = time.monotonic() + (self._grace if grace is None else seconds(grace))
         with self._lock:
             self._halt()
             while self._held and (left := deadline - time.monotonic()) > 0:
@@ -157,6 +176,13 @@ class Worker:
         self._pool.close()
         log.info("worker ended %s finished=%s", self._label, finished)
         return finished
+
+    def __enter__(self) -> Worker:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop(None if self.error is None else 0.0)
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT, then drain; return the exit code. A second signal ends it at once."""
