@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import sys
 import typing
@@ -29,16 +30,45 @@ def hints_of(thing: Any) -> dict[str, Any]:
 
 def _hints_one_by_one(thing: Any) -> dict[str, Any]:
     hints: dict[str, Any] = {}
-    scope = getattr(thing, "__globals__", None) or vars(sys.modules[thing.__module__])
-    for name, annotation in getattr(thing, "__annotations__", {}).items():
-        try:
-            hints[name] = eval(annotation, scope) if isinstance(annotation, str) else annotation
-        except Exception as error:  # noqa: BLE001
-            log.warning(
-                "annotation %s: %r of %s cannot be resolved (%s): its JSON is handed over undecoded",
-                name, annotation, getattr(thing, "__qualname__", thing), error,
-            )  # fmt: skip
+    for owner in reversed(thing.__mro__) if isinstance(thing, type) else (thing,):
+        scope = getattr(owner, "__globals__", None) or vars(sys.modules[owner.__module__])
+        for name, declared in _own_annotations(owner).items():
+            annotation = getattr(declared, "__forward_arg__", declared)  # as a NamedTuple keeps its strings
+            try:
+                hints[name] = _evaluated(annotation, scope) if isinstance(annotation, str) else annotation
+            except Exception as error:  # noqa: BLE001
+                log.warning(
+                    "annotation %s: %r of %s cannot be resolved (%s): its JSON is handed over undecoded",
+                    name, annotation, getattr(thing, "__qualname__", thing), error,
+                )  # fmt: skip
     return hints
+
+
+if sys.version_info >= (3, 10):
+    from inspect import get_annotations as _own_annotations
+
+    def _evaluated(annotation: str, scope: dict[str, Any]) -> Any:
+        return eval(annotation, scope)
+else:
+
+    def _own_annotations(owner: Any) -> dict[str, Any]:
+        found: dict[str, Any] = owner.__dict__.get("__annotations__", {})  # noqa: RUF063 -- nothing better in 3.9
+        return found
+
+    def _evaluated(annotation: str, scope: dict[str, Any]) -> Any:
+        tree = ast.fix_missing_locations(_Unions().visit(ast.parse(annotation.strip(), mode="eval")))
+        return eval(compile(tree, annotation, "eval"), {**scope, "__Union": typing.Union})
+
+
+class _Unions(ast.NodeTransformer):
+    """Writes `X | None` as Union, which Python 3.9 understands: so may be annotated what is not evaluated there."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.BitOr):
+            return node
+        arms = ast.Tuple([node.left, node.right], ast.Load())
+        return ast.Subscript(ast.Name("__Union", ast.Load()), arms, ast.Load())
 
 
 def bare(annotation: Any) -> Any:
