@@ -251,6 +251,16 @@ class ProcessSettings:
         "Set by `assay serve` for the processes it starts: they stop when this pipe ends.",
         minimum=3, shown_default="none",
     )  # fmt: skip
+    ready_fd: int | None = setting(
+        "ASSAY_READY_FD", None, "file descriptor",
+        "Set by `assay serve` for the processes it starts: they write a byte to this pipe once they serve.",
+        minimum=3, shown_default="none",
+    )  # fmt: skip
+    notify_socket: str | None = setting(
+        "NOTIFY_SOCKET", None, "socket",
+        "Set by systemd for a service of `Type=notify`: `assay serve` says there that it serves, reloads or ends.",
+        shown_default="none",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,7 +365,7 @@ def _read(kind: str, declared: Declaration, text: str) -> Any:
         if text.lower() not in _TRUE | _FALSE:
             raise ValueError(f"{text!r} is neither 0 nor 1")
         return text.lower() in _TRUE
-    if kind == "str":
+    if kind.startswith("str"):
         try:
             if declared.check is not None:
                 declared.check(text)

@@ -35,7 +35,6 @@ worker_class = "gthread"
 workers = _settings.web_workers
 threads = _settings.http_threads
 worker_connections = max(1000, 4 * threads)  # beyond the threads: kept-alive connections that are idle
-reuse_port = True  # each process accepts for itself; a new master never waits for the old one's port
 keepalive = 15
 timeout = 60
 graceful_timeout = math.ceil(_settings.http.graceful_secs)
@@ -48,8 +47,8 @@ loglevel = "warning" if _supervised and _settings.process.log_level == "info" el
 
 __all__ = [
     "bind", "control_socket_disable", "forwarder_headers", "graceful_timeout", "keepalive", "loglevel", "on_starting",
-    "post_fork", "post_worker_init", "proc_name", "reuse_port", "threads", "timeout", "when_ready",
-    "worker_class", "worker_connections", "worker_exit", "worker_tmp_dir", "workers", "wsgi_app",
+    "post_fork", "post_worker_init", "proc_name", "threads", "timeout", "when_ready", "worker_class",
+    "worker_connections", "worker_exit", "worker_tmp_dir", "workers", "wsgi_app",
 ]  # fmt: skip
 
 _master_pipe: list[int] = []  # reading end, writing end: it ends with the master
@@ -58,12 +57,12 @@ _master_pipe: list[int] = []  # reading end, writing end: it ends with the maste
 def on_starting(server: Any) -> None:
     """In the master: refuse an open door or a taken port; make the pipe that ends with this process."""
     for address in server.cfg.address:
-        if isinstance(address, str):
-            continue  # a Unix socket is nobody else's business
+        if not isinstance(address, tuple):
+            continue  # a Unix socket is nobody else's business; one that was inherited is its holder's
         host, port = address[:2]
         try:
             _settings.refuse_open_door(host)
-            if not _supervised and server.master_pid == 0:  # else somebody of ours holds the port on purpose
+            if server.master_pid == 0:  # else it is inherited from an older master
                 ports.claim(host, port).close()
         except (SettingsError, OSError) as error:
             sys.exit(f"assay: cannot listen at {ports.url_of(host, port)}: {error}")
@@ -76,7 +75,7 @@ def when_ready(server: Any) -> None:
         lifeline.when_any_ends([_settings.process.parent_fd], lambda: _end_soon(ORPHAN_MASTER_SECS))
         return
     for address in server.cfg.address:
-        if not isinstance(address, str):
+        if isinstance(address, tuple):
             server.log.info("%s", ports.start_line(_settings, *address[:2]))
 
 
@@ -108,6 +107,7 @@ def post_worker_init(worker: Any) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.siginterrupt(signal.SIGTERM, False)
+    lifeline.say_ready(_settings.process.ready_fd)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
@@ -126,9 +126,9 @@ def _end_soon(secs: float) -> None:
 
 
 def _leave_port(worker: Any) -> None:
-    """Take what the kernel has queued on this process's sockets, and close them.
+    """Take what the kernel has queued on the port, then let go of it: others of ours may hold it still.
 
-    Open but not accepted from, they would go on drawing their share of new connections.
+    Who lets go last, at the end of the service, must not leave connections in the queue: they would be reset.
     """
     worker.set_accept_enabled(False)
     for listener in worker.sockets:
@@ -140,12 +140,10 @@ def _leave_port(worker: Any) -> None:
 
 
 def _pin(server: Any) -> None:
-    """Keep to a core that no other web process keeps to, if there is one."""
+    """Keep to the core that the fewest other web processes keep to; in a reload, old ones are still there."""
     ours = os.sched_getaffinity(0)
-    taken: set[int] = set()
+    kept_to = dict.fromkeys(ours, 0)
     for pid in server.WORKERS:
-        if Path(f"/proc/{pid}").exists():
-            kept = os.sched_getaffinity(pid)
-            if len(kept) == 1:
-                taken |= kept
-    os.sched_setaffinity(0, {min(ours - taken or ours)})
+        if Path(f"/proc/{pid}").exists() and len(kept := os.sched_getaffinity(pid)) == 1:
+            kept_to.update((core, kept_to[core] + 1) for core in kept & ours)
+    os.sched_setaffinity(0, {min(ours, key=lambda core: (kept_to[core], core))})

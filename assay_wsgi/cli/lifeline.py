@@ -1,10 +1,11 @@
-"""How a process learns that it is to end or that its parent is dead, and makes sure to be gone in time.
+"""What a process and its parent tell each other: that it serves, that it is to end; and how it is gone in time.
 
 The parent holds the writing end of a pipe and writes nothing; its death, however sudden, ends the pipe.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -24,6 +25,13 @@ def when_any_ends(fds: Iterable[int], then: Callable[[], object]) -> None:
         then()
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def say_ready(fd: int | None) -> None:
+    """Tell the parent that this process serves; without a parent, or one that listens no more, do nothing."""
+    if fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(fd, b".")
 
 
 def bell(then: Callable[[], object]) -> int:

@@ -1,4 +1,4 @@
-"""The port that the web processes share (SO_REUSEPORT: each has a listening socket of its own)."""
+"""The port of the service: one socket, which all web processes inherit, old ones and new."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ def claim(host: str, port: int) -> socket.socket:
     Port 0 picks a free one. Raises OSError when somebody else listens there.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # SO_REUSEPORT would let us in beside another server of the same user; this bind does not.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        free = probe.getsockname()
     held = socket.socket(family, socket.SOCK_STREAM)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    held.bind(free)
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(address)
+    except OSError:
+        held.close()
+        raise
     return held
 
 

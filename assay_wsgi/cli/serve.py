@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
+from functools import partial
 
 import click
 
 from ..settings import Settings
 from ..settings import SettingsError
 from . import logs
+from . import notify
 from . import ports
+from .child import Command
 from .options import backend_option
 from .options import with_settings
-from .supervisor import Command
 from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,10 @@ def serve(
     auth_audience: str | None,
     no_sidecar: bool,
 ) -> None:
-    """Run the service: the web processes and the sidecar, started again when they die."""
+    """Run the service: the web processes and the sidecar, started again when they die.
+
+    SIGTERM and Ctrl-C end it in peace. SIGHUP replaces its processes by new ones, and no request fails.
+    """
     _refuse_authentication(auth_api_key, auth_issuer, auth_audience)
     settings, environ = with_settings(backend, {"ASSAY_INSECURE_NO_AUTH": "1"} if insecure_no_auth else None)
     if settings.backend.in_memory:
@@ -81,8 +87,9 @@ def serve(
         environ["ASSAY_BIND"] = f"{written_host}:{bound_port}"
         log.info("%s", ports.start_line(settings, bound_host, bound_port))
         ended = Supervisor(
-            _commands(environ, with_sidecar=not no_sidecar),
+            _commands(settings, environ, held, with_sidecar=not no_sidecar),
             patience_secs=settings.http.graceful_secs + KILL_AFTER_SECS,
+            tell=partial(notify.tell, settings.process.notify_socket),
         ).run()
     sys.exit(0 if ended else 1)
 
@@ -101,9 +108,18 @@ def _refuse_wrong_database(settings: Settings) -> None:
         raise click.ClickException(f"{settings.backend.shown}: {error}") from None
 
 
-def _commands(environ: dict[str, str], *, with_sidecar: bool) -> list[Command]:
-    gunicorn = (sys.executable, "-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf")
-    commands = [Command(name="gunicorn", argv=gunicorn, environ=environ)]
+def _commands(
+    settings: Settings, environ: dict[str, str], listener: socket.socket, *, with_sidecar: bool
+) -> list[Command]:
+    # The service manager hears from this process alone: gunicorn would say that it serves before it does.
+    environ = {name: value for name, value in environ.items() if name != "NOTIFY_SOCKET"}
+    gunicorn = (
+        sys.executable, "-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf",
+        "--bind", f"fd://{listener.fileno()}",
+    )  # fmt: skip
+    commands = [
+        Command(name="gunicorn", argv=gunicorn, environ=environ, voices=settings.web_workers, listener=listener)
+    ]
     if with_sidecar:
         sidecar = (sys.executable, "-m", "assay_wsgi", "sidecar")
         commands.append(Command(name="sidecar", argv=sidecar, environ=environ))

@@ -44,6 +44,7 @@ def sidecar(*, backend: str | None) -> None:
         return
     from ..sidecar.run import Sidecar
 
+    lifeline.say_ready(settings.process.ready_fd)
     try:
         Sidecar(opened, _owner()).run(stop)
     finally:

@@ -1,4 +1,4 @@
-"""A small parent: starts processes, starts again what dies, hands the end on.
+"""A small parent: starts processes, starts again what dies, replaces them when asked to, hands the end on.
 
 It must be hard to kill by a bug of its own, so it holds no database open and answers no request.
 """
@@ -9,80 +9,32 @@ import logging
 import os
 import select
 import signal
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import FrameType
+
+from . import notify
+from .child import Child
+from .child import Command
+from .child import Process
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECS = 0.1
-LONGEST_PAUSE_SECS = 5.0
-SETTLED_SECS = 10.0  # who lived so long is started again after the first pause
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A process to keep alive."""
-
-    name: str
-    argv: Sequence[str]
-    environ: Mapping[str, str]
-
-
-class _Child:
-    """One command, its present process, and when to start the next one."""
-
-    def __init__(self, command: Command) -> None:
-        self.command = command
-        self.process: subprocess.Popen[bytes] | None = None
-        self.due = 0.0  # monotonic: not started again before
-        self._pause = FIRST_PAUSE_SECS
-        self._started = 0.0
-
-    def start(self, parent_fd: int, now: float) -> None:
-        # A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in peace.
-        self.process = subprocess.Popen(
-            self.command.argv,
-            env={**self.command.environ, "ASSAY_PARENT_FD": str(parent_fd)},
-            pass_fds=(parent_fd,),
-            process_group=0,
-        )
-        self._started = now
-        log.debug("started process=%s pid=%s", self.command.name, self.process.pid)
-
-    def bury(self, now: float) -> None:
-        """Note a death, if there was one, and when to start again."""
-        if self.process is None or self.process.poll() is None:
-            return
-        if now - self._started >= SETTLED_SECS:
-            self._pause = FIRST_PAUSE_SECS
-        self.due = now + self._pause
-        log.warning(
-            "%s (pid %s) %s; it is started again in %.1f s",
-            self.command.name, self.process.pid, _ending(self.process.returncode), self._pause,
-        )  # fmt: skip
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECS)
-        self.process = None
-
-    def signal(self, number: int) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
 
 class Supervisor:
-    """Keeps the commands running until SIGTERM or SIGINT."""
+    """Keeps the commands running until SIGTERM or SIGINT, and replaces their processes at SIGHUP."""
 
-    def __init__(self, commands: Sequence[Command], *, patience_secs: float) -> None:
-        self._children = [_Child(command) for command in commands]
+    def __init__(
+        self, commands: Sequence[Command], *, patience_secs: float, tell: Callable[[str], None] = log.debug
+    ) -> None:
+        self._children = [Child(command, patience_secs=patience_secs) for command in commands]
         self._patience_secs = patience_secs  # from the request to end until the kill
+        self._tell = tell  # what the service manager is told
         self._ends_asked = 0
+        self._reload_asked = False
+        self._settled = False  # all serve, and that was told
 
     def run(self) -> bool:
         """Keep them alive until told to end. True if all of them ended in time, False if one was killed."""
@@ -94,6 +46,8 @@ class Supervisor:
         handlers = {
             signal.SIGTERM: signal.signal(signal.SIGTERM, self._asked_to_end),
             signal.SIGINT: signal.signal(signal.SIGINT, self._asked_to_end),
+            # From a terminal that is closed it means the end, from anywhere else a reload.
+            signal.SIGHUP: signal.signal(signal.SIGHUP, self._asked_to_end if os.isatty(0) else self._asked_to_reload),
             signal.SIGCHLD: signal.signal(signal.SIGCHLD, _woken),
         }
         try:
@@ -110,51 +64,70 @@ class Supervisor:
         while not self._ends_asked:
             now = time.monotonic()
             for child in self._children:
-                child.bury(now)
-                if child.process is None and child.due <= now:
-                    child.start(lifeline, now)
-            waiting = [child.due for child in self._children if child.process is None]
-            _sleep(wake, min(waiting) - time.monotonic() if waiting else None)
+                child.tend(lifeline, now)
+            self._say_whether_settled()
+            if self._reload_asked and not any(child.replacement for child in self._children):
+                self._reload(lifeline, now)
+            moments = [moment for child in self._children if (moment := child.next_moment()) is not None]
+            hearing = [process.hearing for process in self._processes() if process.hearing is not None]
+            _sleep([wake, *hearing], wake, min(moments) - time.monotonic() if moments else None)
+
+    def _reload(self, lifeline: int, now: float) -> None:
+        self._reload_asked = False
+        log.info("reloading: each process is replaced by a new one, once that serves")
+        self._tell(notify.reloading())
+        self._settled = False
+        for child in self._children:
+            child.replace(lifeline, now)
+
+    def _say_whether_settled(self) -> None:
+        if not self._settled and all(child.settled for child in self._children):
+            self._settled = True
+            self._tell(notify.READY)
 
     def _end(self, wake: int) -> bool:
         """Ask all to end, wait, kill the rest."""
+        self._tell(notify.STOPPING)
+        for child in self._children:
+            if child.command.listener is not None:
+                child.command.listener.close()  # or new connections would wait in a queue that nobody empties
         limit = time.monotonic() + self._patience_secs
         asked = 0
-        while any(child.alive for child in self._children):
+        while any(process.ending is None for process in self._processes()):
             if asked < self._ends_asked:
                 # The second request is one of impatience: gunicorn takes SIGINT as "at once".
-                for child in self._children:
-                    child.signal(signal.SIGINT if asked else signal.SIGTERM)
+                for process in self._processes():
+                    process.signal(signal.SIGINT if asked else signal.SIGTERM)
                 asked = self._ends_asked
             left = limit - time.monotonic()
             if left <= 0:
                 break
-            _sleep(wake, left)
-        late = [child for child in self._children if child.alive]
+            _sleep([wake], wake, left)
+        late = [child for child in self._children if any(process.ending is None for process in child.processes())]
         for child in late:
             log.warning("%s did not end in time: killed", child.command.name)
-            child.signal(signal.SIGKILL)
-        for child in self._children:
-            if child.process is not None:
-                child.process.wait()
+        for process in self._processes():
+            process.signal(signal.SIGKILL)
+            process.wait()
         return not late
+
+    def _processes(self) -> Iterator[Process]:
+        for child in self._children:
+            yield from child.processes()
 
     def _asked_to_end(self, _number: int, _frame: FrameType | None) -> None:
         self._ends_asked += 1
+
+    def _asked_to_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True
 
 
 def _woken(_number: int, _frame: FrameType | None) -> None:
     """The wake-up pipe has done what there is to do."""
 
 
-def _sleep(wake: int, secs: float | None) -> None:
-    """Sleep until a signal comes, at most `secs`."""
-    ready, _, _ = select.select([wake], [], [], None if secs is None else max(secs, 0.0))
-    if ready:
+def _sleep(fds: list[int], wake: int, secs: float | None) -> None:
+    """Sleep until a signal or a word of a child comes, at most `secs`."""
+    ready, _, _ = select.select(fds, [], [], None if secs is None else max(secs, 0.0))
+    if wake in ready:
         os.read(wake, 4096)
-
-
-def _ending(returncode: int) -> str:
-    if returncode < 0:
-        return f"was ended by signal {signal.Signals(-returncode).name}"
-    return f"ended with exit code {returncode}"

@@ -28,7 +28,7 @@ def supervised(monkeypatch):
     given = []
 
     class Recorder:
-        def __init__(self, commands, *, patience_secs):
+        def __init__(self, commands, *, patience_secs, tell):
             given.extend(commands)
             self.patience_secs = patience_secs
 
@@ -57,7 +57,7 @@ def test_serve_keeps_gunicorn_and_the_sidecar_alive(assay, supervised, tmp_path)
     assert result.exit_code == 0
     assert [command.name for command in supervised] == ["gunicorn", "sidecar"]
     web = supervised[0]
-    assert web.argv[1:] == ("-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf")
+    assert web.argv[1:6] == ("-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf", "--bind")
     assert web.environ["DATABASE_URL"] == f"sqlite://{tmp_path}/a.db"
     host, _, port = web.environ["ASSAY_BIND"].partition(":")
     assert (host, int(port) > 0) == ("127.0.0.1", True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,77 +15,16 @@ import requests
 
 from assay_wsgi.store.store import Store
 from tests.processes import children
-from tests.processes import command_line
 from tests.processes import gone
 from tests.processes import until
-
-ASSAY = [sys.executable, "-m", "assay_wsgi"]
-REPOSITORY = Path(__file__).parent.parent.parent
-
-
-class Process:
-    """A process under test, what it prints, and the server that it is."""
-
-    def __init__(self, log: Path, argv: list[str], **environ: str) -> None:
-        self.log = log
-        with log.open("w") as output:
-            self.popen = subprocess.Popen(
-                argv, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ}, cwd=REPOSITORY
-            )
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def url(self) -> str:
-        """The address in its start line."""
-        return until(lambda: self.said().partition(" at http://")[2].partition(",")[0].split("\n")[0])
-
-    def post(self, path: str, body: object, **options: float) -> requests.Response:
-        return requests.post(f"http://{self.url()}/api/v1{path}", json=body, timeout=60, **options)
-
-    def ready(self) -> dict[str, object]:
-        """Wait until it is ready and a sidecar leads; what /readyz says then."""
-        return until(self._ready)
-
-    def _ready(self) -> dict[str, object] | None:
-        try:
-            answer = requests.get(f"http://{self.url()}/readyz", timeout=10)
-        except requests.RequestException:
-            return None
-        return answer.json() if answer.ok and answer.json()["sidecar_leads"] else None
-
-    def child(self, named: str) -> int:
-        """Wait for the child with `named` in its command line."""
-        return until(lambda: next((p for p in children(self.popen.pid) if named in command_line(p)), None))
-
-    def family(self) -> list[int]:
-        """Itself and all below it."""
-        pids = [self.popen.pid]
-        for pid in pids:
-            pids += children(pid)
-        return pids
-
-    def ends(self) -> int:
-        return self.popen.wait(timeout=60)
+from tests.serving import ASSAY
+from tests.serving import processes_in
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator:
-    processes: list[Process] = []
-
-    def started(*argv: str, **environ: str) -> Process:
-        processes.append(Process(tmp_path / f"{len(processes)}.log", list(argv), **environ))
-        return processes[-1]
-
-    yield started
-    for process in processes:
-        family = process.family()
-        for pid in family:
-            if not gone(pid):
-                os.kill(pid, signal.SIGKILL)
-        process.popen.wait()
-        # What is left over follows by its lifeline; a database must not be dropped under it.
-        until(lambda family=family: all(gone(pid) for pid in family))
+    with processes_in(tmp_path) as start:
+        yield start
 
 
 def registered(url: str) -> int:
@@ -203,6 +141,63 @@ def test_plain_gunicorn_beside_its_conf_and_a_sidecar_are_the_same_service(run, 
     gunicorn.popen.terminate()
     sidecar.popen.terminate()
     assert (gunicorn.ends(), sidecar.ends()) == (0, 0)
+
+
+def test_at_sighup_new_processes_serve_before_the_old_ones_end(run, backend):
+    service = run(*ASSAY, "serve", "--backend", backend, "--port", "0")
+    service.ready()
+    old = service.family()[1:]
+    with ThreadPoolExecutor() as threads:
+        poll = threads.submit(service.post, "/workers/w1/exchange", exchange("w1", 20))
+        until(lambda: registered(backend) == 1)
+
+        service.popen.send_signal(signal.SIGHUP)
+        answer = poll.result()
+
+    assert answer.json()["drain"]
+    until(lambda: all(gone(pid) for pid in old))
+    service.ready()
+    assert service.post("/workflows", {"workflow_type": "Hello", "workflow_id": "h1"}).status_code == 201
+    assert [service.said().count(f"the new {name} (pid ") for name in ("gunicorn", "sidecar")] == [1, 1]
+    service.popen.terminate()
+    assert service.ends() == 0
+
+
+def test_at_sighup_plain_gunicorn_replaces_its_web_processes_and_each_keeps_to_a_core(run, postgres_url):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = {"ASSAY_BIND": f"127.0.0.1:{port}", "ASSAY_WEB_WORKERS": "2", "ASSAY_PIN_CORES": "1"}
+    gunicorn = run(sys.executable, "-m", "gunicorn", DATABASE_URL=postgres_url, **environ)
+    old = until(lambda: children(gunicorn.popen.pid)[1:] and children(gunicorn.popen.pid))
+    until(lambda: requests.get(f"http://{gunicorn.url()}/readyz", timeout=10).ok)
+
+    gunicorn.popen.send_signal(signal.SIGHUP)
+    until(lambda: all(gone(pid) for pid in old))
+
+    new = children(gunicorn.popen.pid)
+    cores = [
+        until(lambda pid=pid: os.sched_getaffinity(pid) if len(os.sched_getaffinity(pid)) == 1 else None) for pid in new
+    ]
+    assert gunicorn.post("/workflows", {"workflow_type": "Hello", "workflow_id": "h1"}).status_code == 201
+    assert len(new) == 2
+    assert len(set.union(*cores)) == min(2, len(os.sched_getaffinity(0)))
+
+
+def test_systemd_is_told_that_it_serves_once_it_does_and_when_it_reloads_and_ends(run, sqlite_url, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(60)
+        manager.bind(f"{tmp_path}/notify")
+        service = run(*ASSAY, "serve", "--backend", sqlite_url, "--port", "0", NOTIFY_SOCKET=f"{tmp_path}/notify")
+        heard = [manager.recv(100)]
+        assert requests.get(f"http://{service.url()}/readyz", timeout=10).ok
+
+        service.popen.send_signal(signal.SIGHUP)
+        heard += [manager.recv(100), manager.recv(100)]
+        service.popen.terminate()
+        heard.append(manager.recv(100))
+
+    assert [told.partition(b"\n")[0] for told in heard] == [b"READY=1", b"RELOADING=1", b"READY=1", b"STOPPING=1"]
+    assert service.ends() == 0
 
 
 @pytest.mark.parametrize(
