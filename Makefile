@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo examples storm fsck migrate db-status backup clean
+.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo examples storm fsck migrate db-status backup sdk-wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,15 @@ db-status: setup ## Show what a database is and holds (BACKEND=url)
 
 backup: setup ## Copy a database at work into a new file (TO=file BACKEND=url)
 	@$(BIN)/assay db backup '$(or $(TO),$(error say where to: make backup TO=file))' $(if $(BACKEND),--backend '$(BACKEND)')
+
+# From a copy, so that neither the server nor what an earlier build left behind gets in.
+sdk-wheel: setup ## Build the SDK alone: dist/assay_wsgi_sdk-*.whl
+	@rm -f dist/assay_wsgi_sdk-*.whl
+	@tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && mkdir "$$tree/assay_wsgi" && \
+	cp packaging/sdk/* LICENSE "$$tree" && \
+	cp -R assay_wsgi/__init__.py assay_wsgi/version.py assay_wsgi/py.typed assay_wsgi/sdk "$$tree/assay_wsgi" && \
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist "$$tree" && \
+	ls dist/assay_wsgi_sdk-*.whl
 
 clean: ## Remove what the tools left behind, .venv too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
