@@ -13,6 +13,7 @@ import pytest
 from assay_wsgi.sdk import ApplicationError
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import Context
+from assay_wsgi.sdk import Retry
 from assay_wsgi.sdk import activity_info
 from assay_wsgi.sdk import heartbeat
 from assay_wsgi.sdk.activities import Attempt
@@ -142,3 +143,21 @@ def test_a_task_can_suggest_to_continue_as_new() -> None:
     finally:
         worker.stop()
         service.shut()
+
+
+# --------------------------------------------------------------------------- what does not fit
+
+
+def test_an_input_that_does_not_fit_fails_the_attempt_as_the_retry_says() -> None:
+    @app.activity(name="strict", retry=Retry(non_retryable=("Misfit",)))
+    def strict(text: str) -> str:
+        return text
+
+    @app.activity(name="lenient")
+    def lenient(text: str) -> str:
+        return text
+
+    again, final = report("lenient", 5)["failure"], report("strict", 5)["failure"]
+
+    assert again["error"] == "assay_wsgi.sdk.errors.Misfit: text: needs a string, not 5"
+    assert (again["non_retryable"], final["non_retryable"]) == (False, True)
