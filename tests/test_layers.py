@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jsontext": set(),
     "settings": set(),
     "version": set(),
-    "sdk": set(),
+    "sdk": {"version"},
     "domain": {"jsontext"},
     "store": {"domain", "jsontext", "settings"},
     "engine": {"store", "domain", "jsontext", "settings", "version"},

@@ -1,6 +1,6 @@
 """The Python SDK: workflows and activities as plain functions, the worker that runs them, the client.
 
-Needs the standard library and `requests`; imports nothing else of this package, so that a worker runs where
+Needs the standard library and `requests`; imports nothing of this package but its version, so that a worker runs where
 the server is not installed.
 """
 

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import requests
 
-VERSION = "0.1.0"
+from ..version import __version__ as VERSION
+
 DEFAULT_URL = "http://127.0.0.1:8080"
 CONNECT_SECS = 3.05
 
