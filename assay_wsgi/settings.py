@@ -168,7 +168,8 @@ class EngineSettings:
     )  # fmt: skip
     cancel_grace_secs: float = setting(
         "ASSAY_CANCEL_GRACE_SECS", 60.0, "seconds",
-        "A run that was asked to cancel, has not heard of it and finds no worker in its queue for so long is cancelled by the engine.",
+        "A run that was asked to cancel, has not heard of it and finds no worker in its queue for so long is cancelled "
+        "by the engine.",
         minimum=1,
     )  # fmt: skip
     store_wait_secs: float = setting(

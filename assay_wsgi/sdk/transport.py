@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import requests
 
-from ..version import __version__ as VERSION
+from ..version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 CONNECT_SECS = 3.05
@@ -52,7 +52,7 @@ class Connection:
         self._headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
-            "User-Agent": f"assay-python/{VERSION}",
+            "User-Agent": f"assay-python/{__version__}",
         }
         if token:
             self._headers["Authorization"] = f"Bearer {token}"

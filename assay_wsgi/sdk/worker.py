@@ -22,6 +22,7 @@ from typing import Any
 from typing import Callable
 from typing import TypedDict
 
+from ..version import __version__
 from .activities import Attempt
 from .activities import Pool
 from .cache import RunCache
@@ -43,7 +44,6 @@ from .outbox import Report
 from .settle import AGAIN
 from .settle import Settler
 from .transport import DEFAULT_URL
-from .transport import VERSION
 from .transport import Connection
 from .turns import Turns
 
@@ -110,7 +110,7 @@ class Worker:
                 "identity": f"{socket.gethostname()}-{os.getpid()}",
                 "workflows": sorted(workflows),
                 "activities": sorted(activities),
-                "sdk": f"assay-python/{VERSION}",
+                "sdk": f"assay-python/{__version__}",
             },
         )
         self._lock = threading.Lock()
