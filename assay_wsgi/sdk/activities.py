@@ -26,6 +26,8 @@ from .replay import trace_of
 
 BEAT_SHARE = 0.8  # of the heartbeat timeout: details are sent at most this often
 BEAT_SECS = 60.0  # and at least this often, if there is something to send
+AUTO_BEAT_SHARE = 1 / 3  # of the heartbeat timeout: the worker itself beats this often
+AUTO_BEAT_SECS = 10.0  # and at least this often: so long may a cancellation stay unheard
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Attempt:
 
     __slots__ = (
         "_told",
+        "auto_every",
         "beat_every",
         "cancelled",
         "details",
@@ -60,7 +63,9 @@ class Attempt:
         "token",
     )
 
-    def __init__(self, task: dict[str, Any], exchange: int, told: Callable[[], None]) -> None:
+    def __init__(
+        self, task: dict[str, Any], exchange: int, told: Callable[[], None], auto_since: float | None = None
+    ) -> None:
         self.task = task
         self.token: str = task["task_token"]
         self.exchange = exchange  # number of the exchange that brought it
@@ -69,9 +74,11 @@ class Attempt:
         self.expires_at: float | None = task.get("lease_expires_at")
         self.details: Any = None
         self.dirty = False  # details wait to be sent
-        self.sent_at: float | None = None
+        self.sent_at = auto_since  # monotonic
         timeout = task.get("heartbeat_timeout_secs")
         self.beat_every = min(timeout * BEAT_SHARE, BEAT_SECS) if timeout else BEAT_SECS
+        auto_every = min(timeout * AUTO_BEAT_SHARE, AUTO_BEAT_SECS) if timeout else AUTO_BEAT_SECS
+        self.auto_every = None if auto_since is None else auto_every  # None = only its own code beats
         self._told = told
 
     def info(self) -> ActivityInfo:
@@ -99,6 +106,8 @@ class Attempt:
 
     def beat_in(self, now: float) -> float | None:
         """Return the seconds until the next heartbeat is due, None while there is nothing to tell."""
+        if self.auto_every is not None:
+            return None if self.cancelled else max(0.0, (self.sent_at or 0.0) + self.auto_every - now)
         if not self.dirty:
             return None
         return 0.0 if self.sent_at is None else max(0.0, self.sent_at + self.beat_every - now)
@@ -184,7 +193,10 @@ def heartbeat(details: Any = None) -> None:
 
 
 def cancelled() -> bool:
-    """Say whether nobody waits for this attempt any more. The service says so in answer to a heartbeat."""
+    """Say whether nobody waits for this attempt any more. The service says so in answer to a heartbeat.
+
+    An activity with `auto_heartbeat` may ask this alone; any other learns of it by calling `heartbeat()`.
+    """
     return _attempt().cancelled
 
 

@@ -21,6 +21,9 @@ from .definitions import P
 from .definitions import R
 from .definitions import WorkflowDefinition
 from .durations import Duration
+from .lifespan import L
+from .lifespan import Lifespan
+from .lifespan import manager
 from .retry import Retry
 from .worker import Worker
 from .worker import WorkerOptions
@@ -54,6 +57,7 @@ class Assay:
         self.queue = queue or surroundings.queue()
         self.workflows: dict[str, WorkflowDefinition[..., Any]] = {}
         self.activities: dict[str, ActivityDefinition[..., Any]] = {}
+        self.lifespans: list[Lifespan] = []
         self._client: Client | None = None
 
     @overload
@@ -106,6 +110,7 @@ class Assay:
         heartbeat_timeout: Duration | None = None,
         schedule_to_start: Duration | None = None,
         schedule_to_close: Duration | None = None,
+        auto_heartbeat: bool = False,
     ) -> Callable[[Callable[P, R]], ActivityDefinition[P, R]]: ...
 
     def activity(
@@ -119,22 +124,46 @@ class Assay:
         heartbeat_timeout: Duration | None = None,
         schedule_to_start: Duration | None = None,
         schedule_to_close: Duration | None = None,
+        auto_heartbeat: bool = False,
     ) -> Any:
         """Register an activity: a function that may do anything, and may run more than once.
 
         In seconds or as timedelta, `timeout` limits one attempt, `heartbeat_timeout` the silence between two
         heartbeats, `schedule_to_start` the time that an attempt waits for a worker, `schedule_to_close` all
         attempts together.
+        With `auto_heartbeat` the worker beats while the function runs, three times in each `heartbeat_timeout`, which
+        is then 30 s by default: a lost worker is noticed, and `cancelled()` comes to say so when nobody waits any
+        more, without a call of `heartbeat()`. A function that hangs is beaten for, too: `timeout` ends it.
         An activity with a `queue` is done by workers of that queue, else by those of the run's.
         """
 
         def register(function: Callable[..., Any]) -> ActivityDefinition[..., Any]:
             made: ActivityDefinition[..., Any] = ActivityDefinition(
-                function, name, queue, retry, timeout, heartbeat_timeout, schedule_to_start, schedule_to_close
+                function,
+                name,
+                queue,
+                retry,
+                timeout,
+                heartbeat_timeout,
+                schedule_to_start,
+                schedule_to_close,
+                auto_heartbeat,
             )
             return self._register(self.activities, made)
 
         return register if fn is None else register(fn)
+
+    def lifespan(self, fn: L) -> L:
+        """Register what each worker of this app is to have around its work, such as a pool of connections.
+
+        `fn` takes no arguments and yields once, or returns a context manager. It is entered before the worker's
+        first task and left after the last one that finishes in time; of several, the last is left first. When
+        entering fails, the worker does not start.
+        """
+        manager(fn)
+        if fn not in self.lifespans:
+            self.lifespans.append(fn)
+        return fn
 
     @staticmethod
     def _register(registry: dict[str, D], definition: D) -> D:
@@ -161,6 +190,7 @@ class Assay:
             raise ValueError(f"registered in both apps: {', '.join(sorted(doubles))}; give one of each another name=")
         self.workflows.update(other.workflows)
         self.activities.update(other.activities)
+        self.lifespans += [one for one in other.lifespans if one not in self.lifespans]
 
     def worker(self, **options: Unpack[WorkerOptions]) -> Worker:
         """Make a worker for this app; the WorkerOptions that are given take the place of the app's settings.
@@ -174,7 +204,7 @@ class Assay:
             "queue": self.queue,
         }
         settings.update({name: value for name, value in options.items() if value is not None})
-        return Worker(self.workflows, self.activities, **settings)
+        return Worker(self.workflows, self.activities, lifespans=self.lifespans, **settings)
 
     def run(self, **options: Unpack[WorkerOptions]) -> int:
         """Work until SIGTERM or SIGINT; return the exit code. The options are those of `worker`."""

@@ -40,6 +40,7 @@ else:  # Generic needs something at run time, and Python 3.9 has no ParamSpec
 R = TypeVar("R")
 
 TIMEOUT = 300.0  # seconds that one attempt may take, unless said otherwise
+AUTO_HEARTBEAT_TIMEOUT = 30.0  # seconds, of an activity for which the worker beats, unless said otherwise
 
 _WIRE_DEFAULTS: dict[str, Any] = {
     "max_attempts": 3,
@@ -70,6 +71,7 @@ class ActivityOptions(TypedDict, total=False):
     heartbeat_timeout: Duration | None
     schedule_to_start: Duration | None
     schedule_to_close: Duration | None
+    auto_heartbeat: bool  # its heartbeat_timeout is 30 seconds where none is given
 
 
 class Definition(Generic[R]):
@@ -149,10 +151,14 @@ class ActivityDefinition(Definition[R], Generic[P, R]):
         heartbeat_timeout: Duration | None = None,
         schedule_to_start: Duration | None = None,  # in the queue, of one attempt; None = any time
         schedule_to_close: Duration | None = None,  # over all attempts; None = any time
+        auto_heartbeat: bool = False,  # the worker beats while the function runs
     ) -> None:
         super().__init__(fn, name, queue, skip=0)
         self.retry = retry or Retry()
         self.timeout = _seconds(timeout)
+        self.auto_heartbeat = auto_heartbeat
+        if auto_heartbeat and heartbeat_timeout is None:
+            heartbeat_timeout = AUTO_HEARTBEAT_TIMEOUT
         self.heartbeat_timeout = _seconds(heartbeat_timeout)
         self.schedule_to_start = _seconds(schedule_to_start)
         self.schedule_to_close = _seconds(schedule_to_close)
@@ -179,6 +185,7 @@ class ActivityDefinition(Definition[R], Generic[P, R]):
             "heartbeat_timeout": self.heartbeat_timeout,
             "schedule_to_start": self.schedule_to_start,
             "schedule_to_close": self.schedule_to_close,
+            "auto_heartbeat": self.auto_heartbeat,
         }
         _check_options("an activity", changes, settings)
         settings.update(changes)

@@ -75,6 +75,8 @@ def replay(
     if closing is not None:
         if _left(course) and closing["type"] != "ContinueAsNew":
             return _swallowed(course, "went on as if it had not happened")
+        if closing["type"] == "CompleteWorkflow":
+            _warn_of_unfinished(course)
         course.send(closing)
         if ctx.shown_steps is not None:
             ctx.shown_steps.end(closing["type"])
@@ -110,6 +112,24 @@ def _run(
         return {"type": "CancelWorkflow", "reason": error.reason}
     course.check_end("returns")
     return {"type": "CompleteWorkflow", "result": plain(result)}
+
+
+def _warn_of_unfinished(course: Course) -> None:
+    """Say which activities nobody waited for: the end of the run cancels them, and the code seems to want them."""
+    history = course.history
+    begun = {number: one.name for number, one in history.commands.items() if one.kind == "activity"}
+    begun.update({one["seq"]: one["name"] for one in course.commands if one["type"] == "ScheduleActivity"})
+    given_up = {one["activity_seq"] for one in course.commands if one["type"] == "CancelActivity"}
+    left = [f"'{begun[number]}'" for number in sorted(begun.keys() - history.outcomes.keys() - given_up)]
+    if left:
+        log.warning(
+            "workflow=%s run=%s type=%s completes, which cancels activities that it began and did not wait for: %s; "
+            "wait for the handle of each, or cancel() it",
+            course.info.workflow_id,
+            course.info.run_id,
+            course.info.workflow_type,
+            ", ".join(left[:10]) + (f" and {len(left) - 10} more" if len(left) > 10 else ""),
+        )
 
 
 def failed_turn(cause: str, message: str, error: BaseException | None = None) -> Turn:

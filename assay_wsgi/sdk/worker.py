@@ -17,7 +17,9 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 from typing import Callable
 from typing import TypedDict
@@ -34,6 +36,8 @@ from .exchange import WAIT_SECS
 from .exchange import Ask
 from .exchange import Session
 from .jsontext import dumps
+from .lifespan import Lifespan
+from .lifespan import entered
 from .line import Away
 from .line import Fatal
 from .line import Line
@@ -93,13 +97,19 @@ class Worker:
         activity_slots: int = 100,
         grace: Duration = GRACE_SECS,
         connect: Callable[[], Connection] | None = None,
+        lifespans: Iterable[Lifespan] = (),
     ) -> None:
         if not workflows and not activities:
             raise ValueError("the app has no workflows and no activities: nothing to work on")
+        if workflow_slots < 0 or activity_slots < 0:
+            raise ValueError(f"a worker has 0 slots or more, not {min(workflow_slots, activity_slots)}")
         self.worker_id = worker_id or f"w-{secrets.token_hex(8)}"
         self.error: str | None = None  # why it stopped by itself
         self.ended = threading.Event()  # it takes no more work, whoever decided that
         self._grace = seconds(grace)
+        self._activities = activities
+        self._lifespans = tuple(lifespans)
+        self._lasting = ExitStack()  # leaves the lifespans
         self._connect = connect or (lambda: Connection(url, token))
         self._label = f"worker={self.worker_id} queue={queue} namespace={namespace}"
         self._session = Session(
@@ -132,31 +142,54 @@ class Worker:
         self._generation = 0  # of the leader; an older one ends
         self._stalled = 0  # older ones that are still held up
         self._computing_since: float | None = None
+        self._computing = ""  # which run
         self._carry_at = 0.0  # until then results are left to the leader
         self._stopping = False  # takes no more work
         self._closed = False  # results of what still runs are of no use any more
         self._threads: list[threading.Thread] = []
+        self._used = False
+        self._switch = threading.Lock()  # held by the one who starts or stops the worker
+        self._finished_all: bool | None = None  # how it ended; None = it has not
 
     # ------------------------------------------------------------------------------- life
 
     def start(self) -> None:
-        """Begin to work, on threads of its own."""
-        if self._threads:
-            raise RuntimeError("a worker is used once: make another one")
-        log.info("worker starts %s", self._label)
-        for target, name in (
-            (lambda: self._lead(0), "leader"),
-            (self._carry, "courier"),
-            (self._beat, "beater"),
-        ):
-            self._spawn(target, name)
+        """Enter the app's lifespans and begin to work, on threads of its own.
+
+        Raises RuntimeError when a lifespan cannot be entered.
+        """
+        with self._switch:
+            if self._used:
+                raise RuntimeError("a worker is used once: make another one")
+            self._used = True
+            try:
+                self._lasting = entered(self._lifespans)
+            except Exception as error:
+                self.error = f"the app's lifespan cannot be entered: {type(error).__name__}: {error}"
+                self.ended.set()
+                raise RuntimeError(self.error) from error
+            log.info("worker starts %s", self._label)
+            for target, name in (
+                (lambda: self._lead(0), "leader"),
+                (self._carry, "courier"),
+                (self._beat, "beater"),
+            ):
+                self._spawn(target, name)
 
     def stop(self, grace: Duration | None = None) -> bool:
         """Take no more work, finish and hand in what runs, give back what is not finished in `grace`,
-        which is seconds or a timedelta.
+        which is seconds or a timedelta; at last leave the app's lifespans.
 
-        Returns whether everything was finished.
+        Returns whether everything was finished. Whoever calls it again is told the same.
         """
+        with self._switch:
+            self._used = True
+            if self._finished_all is None:
+                self._finished_all = self._stop(grace)
+                self._leave_lifespans()
+            return self._finished_all
+
+    def _stop(self, grace: Duration | None) -> bool:
         deadline = time.monotonic() + (self._grace if grace is None else seconds(grace))
         with self._lock:
             self._halt()
@@ -176,6 +209,13 @@ class Worker:
         self._pool.close()
         log.info("worker ended %s finished=%s", self._label, finished)
         return finished
+
+    def _leave_lifespans(self) -> None:
+        try:
+            self._lasting.close()
+        except Exception as error:
+            log.exception("the app's lifespan failed when it was left %s", self._label)
+            self.error = self.error or f"the app's lifespan failed when it was left: {type(error).__name__}: {error}"
 
     def __enter__(self) -> Worker:
         self.start()
@@ -210,6 +250,10 @@ class Worker:
             self.start()
             self.ended.wait()
             self.stop(None if self.error is None else 0.0)
+        except RuntimeError:
+            if self.error is None:
+                raise
+            log.exception("worker does not start %s", self._label)
         finally:
             for one, handler in previous.items():
                 signal.signal(one, handler)
@@ -292,6 +336,7 @@ class Worker:
                 exchange, task = self._tasks.popleft()
             except IndexError:
                 break
+            self._computing = f"workflow={task.get('workflow_id')} type={task.get('workflow_type')}"
             self._computing_since = time.monotonic()
             report = self._turns.take(task)
             with self._lock:
@@ -335,7 +380,9 @@ class Worker:
                 self._held[n] = len(turns) + len(attempts)
                 self._tasks.extend((n, task) for task in turns)
                 for task in attempts:
-                    attempt = Attempt(task, n, self._told)
+                    definition = self._activities.get(task["name"])
+                    beaten_for = definition is not None and definition.auto_heartbeat
+                    attempt = Attempt(task, n, self._told, time.monotonic() if beaten_for else None)
                     self._attempts[attempt.token] = attempt
                     self._pool.submit(attempt, len(self._attempts))
         line.crowded = len(turns) + len(attempts) >= CROWD
@@ -455,8 +502,10 @@ class Worker:
         if self._stalled >= MAX_STALLED:
             return
         log.error(
-            "workflow code has not come back for %.1f s %s: it must not wait, sleep or do I/O itself",
+            "workflow code has not come back for %.1f s %s %s: a workflow must not sleep, wait or do I/O itself; "
+            "ctx.sleep() and activities do",
             time.monotonic() - since,
+            self._computing,
             self._label,
         )
         self._stalled += 1

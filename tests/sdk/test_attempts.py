@@ -161,3 +161,48 @@ def test_an_input_that_does_not_fit_fails_the_attempt_as_the_retry_says() -> Non
 
     assert again["error"] == "assay_wsgi.sdk.errors.Misfit: text: needs a string, not 5"
     assert (again["non_retryable"], final["non_retryable"]) == (False, True)
+
+
+# --------------------------------------------------------------------------- the worker's own heartbeats
+
+
+def attempt(auto_since: float | None, timeout: float | None = 30.0) -> Attempt:
+    task = {"task_token": "a.1", "name": "told", "run_id": "r", "heartbeat_timeout_secs": timeout}
+    return Attempt(task, 1, lambda: None, auto_since)
+
+
+@pytest.mark.parametrize(("timeout", "every"), [(6.0, 2.0), (30.0, 10.0), (600.0, 10.0), (None, 10.0)])
+def test_the_worker_beats_three_times_in_a_timeout_and_soon_enough_to_hear_of_a_cancel(
+    timeout: float | None, every: float
+) -> None:
+    one = attempt(100.0, timeout)
+
+    assert one.beat_in(100.0) == every
+    assert one.beat_in(100.0 + every) == 0.0
+    one.beaten(None, 105.0)
+    assert one.beat_in(105.0) == every
+    one.cancelled = True
+    assert one.beat_in(200.0) is None
+
+
+def test_the_worker_does_not_beat_for_an_activity_that_beats_itself() -> None:
+    one = attempt(None)
+
+    assert one.beat_in(100.0) is None
+    one.beat("page 3")
+    assert one.beat_in(100.0) == 0.0
+
+
+def test_an_activity_that_is_beaten_for_has_a_heartbeat_timeout() -> None:
+    app = Assay()
+
+    @app.activity(auto_heartbeat=True)
+    def usual() -> None: ...
+
+    @app.activity(auto_heartbeat=True, heartbeat_timeout=5)
+    def own() -> None: ...
+
+    assert usual.command["heartbeat_timeout_secs"] == 30.0
+    assert own.command["heartbeat_timeout_secs"] == 5.0
+    assert own.options(queue="other").auto_heartbeat
+    assert app.activities["usual"].options(timeout=5).heartbeat_timeout == 30.0

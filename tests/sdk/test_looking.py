@@ -1,7 +1,8 @@
-"""What code may look at without a step: signals that are there, conditions, queries."""
+"""What code may look at without a step: signals that are there, conditions, queries; and who may take steps."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,3 +202,54 @@ def test_a_query_may_look_at_what_is_done_and_take_no_steps(caplog: pytest.LogCa
 
     assert past.turn(asked).commands[0]["state"] == {"work": 7}
     assert "a query may look at what the workflow function keeps" in caplog.text
+
+
+# --------------------------------------------------------------------------- who may take steps
+
+
+def test_another_thread_is_told_that_it_may_take_no_steps() -> None:
+    @Assay().workflow
+    def parallel(ctx: Context) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(ctx.execute_activity, "look").result()
+
+    said = trouble(Past().turn(parallel))
+
+    assert "only the thread that runs the workflow function may use its context" in said
+    assert "start activities and wait for their handles" in said
+
+
+def test_a_finally_block_may_take_steps_and_takes_them_when_its_time_has_come() -> None:
+    @Assay().workflow
+    def tidy(ctx: Context) -> Any:
+        try:
+            return ctx.execute_activity("work")
+        finally:
+            ctx.execute_activity("sweep")
+
+    past = Past()
+
+    assert [one["name"] for one in past.turn(tidy).commands] == ["work"]
+    assert [one["name"] for one in past.done(1, "work", 7).turn(tidy).commands] == ["sweep"]
+    assert result(past.done(2, "sweep", None).unrolled(tidy)) == 7
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_run_that_completes_before_its_activities_says_so(wait: bool, caplog: pytest.LogCaptureFixture) -> None:
+    @Assay().workflow
+    def hasty(ctx: Context) -> None:
+        work = [ctx.start_activity("one"), ctx.start_activity("two"), ctx.start_activity("three")]
+        work[1].cancel()
+        if wait:
+            ctx.gather(work[0], work[2])
+
+    past = Past()
+    if wait:
+        past.scheduled(1, "one").scheduled(2, "two").activity_cancelled(2, "two").scheduled(3, "three")
+        past.completed(1, 1).completed(3, 3)
+
+    assert kinds(past.turn(hasty))[-1] == "CompleteWorkflow"
+
+    said = "type=Order completes, which cancels activities that it began and did not wait for: 'one', 'three'; wait"
+    assert (said in caplog.text) is not wait
+    assert ("which cancels" in caplog.text) is not wait

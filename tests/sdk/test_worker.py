@@ -359,6 +359,7 @@ def test_workflow_code_that_hangs_does_not_hold_up_the_others(
 
     assert other.result == "hello, x"
     assert "workflow code has not come back" in caplog.text
+    assert "workflow=x1 type=Hang" in caplog.text
     gate.set()
     assert service.until_closed(hanging).status == "COMPLETED"
 
@@ -460,6 +461,29 @@ def test_an_activity_that_nobody_waits_for_learns_of_it_at_its_heartbeat(
     (failure,) = [one["failure"] for one in service.reports if "failure" in one]
     assert failure["error_type"].endswith(ActivityCancelled.__name__)
     assert failure["non_retryable"] is True
+
+
+def test_an_activity_that_is_beaten_for_learns_of_its_cancellation_without_a_heartbeat_of_its_own(
+    service: Service, work: Start
+) -> None:
+    app = Assay()
+
+    @app.activity(auto_heartbeat=True, heartbeat_timeout=0.3)
+    def endless() -> str:
+        service.until(lambda: len(service.beats) >= 2)
+        service.cancel_beats = True
+        while not cancelled():
+            service.until(lambda: True)
+        return "stopped"
+
+    @app.workflow
+    def Endless(ctx: Context) -> str:
+        return ctx.execute_activity(endless)
+
+    work(app)
+
+    assert service.until_closed(service.start("Endless", "e1")).result == "stopped"
+    assert {beat["details"] for beat in service.beats} == {None}, "details of an earlier attempt stay"
 
 
 def test_only_activity_code_may_ask_about_its_attempt() -> None:
