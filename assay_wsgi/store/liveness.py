@@ -35,8 +35,8 @@ class Beats:
                 "UPDATE workflow_workers SET last_seen = x.seen, retired_at = NULL FROM "
                 f"{db.dialect.records(_SEEN)} "
                 "WHERE workflow_workers.namespace = x.namespace AND workflow_workers.worker_id = x.name "
-                "AND (session IS NULL OR session <> ?)",
-                (_parameter(db, free, now), ENDED),
+                f"AND (session IS NULL OR session <> '{ENDED}')",
+                (_parameter(db, free, now),),
             )
         if self.queues:
             free = _free(db, "queues", "task_queue", self.queues)

@@ -67,7 +67,8 @@ def deploy_approval(stage: Stage) -> str:
     signalled.signal("approve", {"by": "carol"})
 
     expect(stage.run(f"{program} approve"), "deployed: https://prod.example.com", "approved by button")
-    expect(stage.run(f"{program} reject"), "not deployed: workflow 'deploy-prod-v1.5.0' was cancelled", "rejected")
+    cancelled = "workflow 'deploy-prod-v1.5.0' was cancelled: rejected by bob"
+    expect(stage.run(f"{program} reject"), f"not deployed: {cancelled}", "rejected")
     state = json.loads(stage.run("curl -s http://127.0.0.1:8080/api/v1/workflows/deploy-prod-v1.5.0/state"))
     statuses = [step["status"] for step in state["value"]["steps"]]
     expect(statuses, ["done", "cancelled", "skipped"], "the steps of the rejected one")
