@@ -51,7 +51,9 @@ def answered(error: Exception) -> Response:
 NOT_OVER_HTTP = {kinds.WrongTransaction}
 
 
-@pytest.mark.parametrize("kind", [one for one in all_kinds() if one not in NOT_OVER_HTTP], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [one for one in all_kinds() if one not in NOT_OVER_HTTP], ids=lambda kind: kind.__name__
+)
 def test_every_kind_of_refusal_is_in_the_table(kind: type[AssayError]) -> None:
     assert kind.code in CODES
 
