@@ -15,8 +15,9 @@ setup: $(VENV)/.made ## Make .venv with everything in it
 
 # The test by hand: an environment made by somebody else is filled up, not thrown away.
 $(VENV)/.made: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,s3,dev]'
+	@echo "Setting up $(VENV): about a minute the first time."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,s3,dev]'
 	@touch $@
 
 serve: setup ## Run the service at http://127.0.0.1:8080, on SQLite (BACKEND=url)
