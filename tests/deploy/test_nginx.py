@@ -213,24 +213,20 @@ def test_where_there_is_no_service_a_client_is_told_to_come_again(tmp_path):
 
 
 class Dripping(BaseHTTPRequestHandler):
-    """Stands in for the routes that stream: says how it was asked, then waits until it may go on."""
+    """Stands in for the routes that stream: says how it was asked, then waits until it may go on.
 
-    protocol_version = "HTTP/1.1"
+    Its answer has neither length nor chunks: of such a one a proxy that buffers would pass nothing on before its end.
+    """
+
     may_go_on = threading.Event()
 
     def do_GET(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self._say(f"{self.headers.get('Connection')}|{self.headers.get('Upgrade')}|{self.headers['X-Forwarded-For']}")
+        sent = self.headers
+        self.wfile.write(f"{sent.get('Connection')}|{sent.get('Upgrade')}|{sent['X-Forwarded-For']}".encode())
         self.may_go_on.wait(60)
-        self._say("the rest")
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _say(self, text: str) -> None:
-        self.wfile.write(f"{len(text):x}\r\n{text}\r\n".encode())
-        self.wfile.flush()
+        self.wfile.write(b"the rest")
 
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
