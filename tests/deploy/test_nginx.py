@@ -34,7 +34,7 @@ from tests.serving import Process
 from tests.serving import processes_in
 
 pytestmark = needs_nginx
-RELOADS = 3
+RELOADS = 2
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_while_nginx_is_reloaded_only_kept_connections_are_cut_and_saying_it_aga
     service.ready()
     with nginx_before(service.url(), tmp_path / "nginx") as nginx:
         with hammering(nginx.port) as hammer:
-            for _ in range(2 * RELOADS):
+            for _ in range(3 * RELOADS):
                 until_more(hammer, 100)
                 nginx.reload()
             hammer.let_go()
