@@ -124,7 +124,7 @@ def _counting_service(ground: Ground, url: str, directory: Path, tracer: tuple[s
     port = free_port()
     environ = {"DATABASE_URL": url, "ASSAY_BIND": f"127.0.0.1:{port}", counting.DIRECTORY: str(directory)}
     gunicorn = (
-        *(sys.executable, "-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf"),
+        *(sys.executable, "-m", "gunicorn", "-c", "python:assay_wsgi.cli.processes.gunicorn_conf"),
         "bench.service:create_app()",
     )
     with ending(ground.start("counted-gunicorn", (*tracer, *gunicorn), environ, python=False)) as web:

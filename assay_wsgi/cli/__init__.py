@@ -1,4 +1,7 @@
-"""The `assay` command, one module a command group, and the processes that it runs.
+"""The `assay` command and the processes that it runs: what every command shares, and a package a kind of command.
 
-Whatever belongs to a process (signals, children, exit codes, logging) is here; what it does is below.
+remote/     ask a running service
+workflow/   the same, about runs
+db/         look after a database
+processes/  be the service, its sidecar, a worker
 """

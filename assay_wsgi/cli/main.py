@@ -5,22 +5,22 @@ from __future__ import annotations
 import click
 
 from ..version import __version__
-from .remote import EngineRoot
+from .remote.commands import EngineRoot
 
 COMMANDS = {
-    "serve": "serve:serve",
-    "sidecar": "sidecar:sidecar",
+    "serve": "processes.serve:serve",
+    "sidecar": "processes.sidecar:sidecar",
     "workflow": "workflow:workflow",
-    "activity": "activity:activity",
-    "namespace": "namespace:namespace",
-    "worker": "workers:workers",
-    "queue": "queue:queue",
-    "openapi": "openapi:openapi",
-    "config": "config:config",
+    "activity": "remote.activity:activity",
+    "namespace": "remote.namespace:namespace",
+    "worker": "remote.workers:workers",
+    "queue": "remote.queue:queue",
+    "openapi": "remote.openapi:openapi",
+    "config": "remote.config:config",
     "db": "db:db",
-    "fsck": "fsck:fsck",
-    "doctor": "doctor:doctor",
-    "healthcheck": "healthcheck:healthcheck",
+    "fsck": "db.fsck:fsck",
+    "doctor": "remote.doctor:doctor",
+    "healthcheck": "remote.healthcheck:healthcheck",
     "completion": "completion:completion",
 }
 

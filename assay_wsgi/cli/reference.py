@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import click
 
 from .main import cli
-from .remote import EngineOption
-from .remote import engine_options
+from .remote.commands import EngineOption
+from .remote.commands import engine_options
 
 _HEAD = """\
 # The command line

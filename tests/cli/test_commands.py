@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from assay_wsgi import __version__
-from assay_wsgi.cli import serve as serve_module
 from assay_wsgi.cli.main import COMMANDS
 from assay_wsgi.cli.main import cli
+from assay_wsgi.cli.processes import serve as serve_module
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_serve_keeps_gunicorn_and_the_sidecar_alive(assay, supervised, tmp_path)
     assert result.exit_code == 0
     assert [command.name for command in supervised] == ["gunicorn", "sidecar"]
     web = supervised[0]
-    assert web.argv[1:6] == ("-m", "gunicorn", "-c", "python:assay_wsgi.cli.gunicorn_conf", "--bind")
+    assert web.argv[1:6] == ("-m", "gunicorn", "-c", "python:assay_wsgi.cli.processes.gunicorn_conf", "--bind")
     assert web.environ["DATABASE_URL"] == f"sqlite://{tmp_path}/a.db"
     host, _, port = web.environ["ASSAY_BIND"].partition(":")
     assert (host, int(port) > 0) == ("127.0.0.1", True)

@@ -14,9 +14,9 @@ import pytest
 
 from assay_wsgi.cli.main import COMMANDS
 from assay_wsgi.cli.main import cli
-from assay_wsgi.cli.remote import EngineCommand
-from assay_wsgi.cli.remote import EngineGroup
-from assay_wsgi.cli.remote import EngineOption
+from assay_wsgi.cli.remote.commands import EngineCommand
+from assay_wsgi.cli.remote.commands import EngineGroup
+from assay_wsgi.cli.remote.commands import EngineOption
 from tests.cli.cases import CASES
 from tests.cli.stage import call
 from tests.cli.stage import serving

@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from assay_wsgi.cli import lifeline
+from assay_wsgi.cli.processes import lifeline
 
 
 def run(source: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +36,7 @@ def test_a_signal_that_interrupts_the_start_of_a_thread_is_heard_all_the_same(nu
     done = run(
         f"""
         import os, signal, sys, threading
-        from assay_wsgi.cli import sidecar
+        from assay_wsgi.cli.processes import sidecar
         from assay_wsgi.settings import Settings
 
         stop = sidecar._stop_event(Settings())
@@ -53,7 +53,7 @@ def test_a_process_that_hangs_is_gone_all_the_same():
     done = run(
         """
         import signal
-        from assay_wsgi.cli import lifeline
+        from assay_wsgi.cli.processes import lifeline
 
         lifeline.exit_within(0.05)
         while True:

@@ -93,7 +93,7 @@ def test_nothing_there_is_said_with_the_url(monkeypatch):
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_for_want_of_a_key_has_its_own_exit_code(status):
-    from assay_wsgi.cli.service import answered
+    from assay_wsgi.cli.remote.service import answered
     from assay_wsgi.sdk.transport import Reply
 
     error = answered("list workflows", Reply(status, {"error": "no", "code": "unauthorized"}, {}), keyed=False)

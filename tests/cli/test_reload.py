@@ -12,8 +12,8 @@ import textwrap
 import pytest
 import requests
 
-from assay_wsgi.cli.reload import Files
-from assay_wsgi.cli.reloaded import blamed
+from assay_wsgi.cli.processes.reload import Files
+from assay_wsgi.cli.processes.reloaded import blamed
 from tests.processes import children
 from tests.processes import gone
 from tests.processes import until

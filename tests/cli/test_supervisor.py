@@ -20,8 +20,8 @@ from tests.processes import until
 PARENT = """
     import json, logging, os, sys
     from functools import partial
-    from assay_wsgi.cli import child
-    from assay_wsgi.cli.supervisor import Supervisor
+    from assay_wsgi.cli.processes import child
+    from assay_wsgi.cli.processes.supervisor import Supervisor
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     child.READY_SECS = 3.0 if "mute" in sys.argv[1] else 60.0
     commands = [child.Command(name=n, argv=argv, environ=dict(os.environ)) for n, argv in json.loads(sys.argv[1])]
@@ -55,7 +55,7 @@ DEAF_SERVING = SERVING.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
 DEAF = STEADY.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
 CLINGING = """
     import os, signal, sys
-    from assay_wsgi.cli import lifeline
+    from assay_wsgi.cli.processes import lifeline
     lifeline.when_any_ends([int(os.environ["ASSAY_PARENT_FD"])], lambda: os.kill(os.getpid(), signal.SIGTERM))
     with open(sys.argv[1], "a") as pids:
         pids.write(f"{os.getpid()}\\n")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assay_wsgi.cli.serve import KILL_AFTER_SECS
+from assay_wsgi.cli.processes.serve import KILL_AFTER_SECS
 from assay_wsgi.settings import Settings
 from tests.deploy.container import DOCKER
 from tests.deploy.container import Image

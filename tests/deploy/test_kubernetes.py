@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from assay_wsgi.cli.serve import KILL_AFTER_SECS
-from assay_wsgi.cli.sidecar import END_SECS
+from assay_wsgi.cli.processes.serve import KILL_AFTER_SECS
+from assay_wsgi.cli.processes.sidecar import END_SECS
 from assay_wsgi.settings import Settings
 from tests.deploy.container import Image
 

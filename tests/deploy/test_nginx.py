@@ -19,7 +19,7 @@ import requests
 from gunicorn.workers import gthread
 
 from assay_wsgi.api.bodies import MAX_BODY_BYTES
-from assay_wsgi.cli import gunicorn_conf
+from assay_wsgi.cli.processes import gunicorn_conf
 from tests.deploy.hammer import Hammer
 from tests.deploy.hammer import hammering
 from tests.deploy.nginx import CONF

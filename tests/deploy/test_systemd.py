@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from assay_wsgi.cli.serve import KILL_AFTER_SECS
-from assay_wsgi.cli.sidecar import END_SECS
+from assay_wsgi.cli.processes.serve import KILL_AFTER_SECS
+from assay_wsgi.cli.processes.sidecar import END_SECS
 from assay_wsgi.settings import Settings
 from tests.processes import gone
 from tests.processes import until

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from assay_wsgi.cli.worker import worker as cli_worker
+from assay_wsgi.cli.processes.worker import worker as cli_worker
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import __main__ as sdk_main

@@ -1,0 +1,29 @@
+"""`assay queue`: what waits and runs in the task queues."""
+
+from __future__ import annotations
+
+import click
+
+from ..output import Column
+from .commands import EngineGroup
+from .commands import Session
+from .commands import pass_session
+
+COLUMNS = (
+    Column("QUEUE", "queue"),
+    Column("PENDING", "pending_activities"),
+    Column("RUNNING", "running_activities"),
+    Column("WORKERS", "workers"),
+)
+
+
+@click.group(cls=EngineGroup)
+def queue() -> None:
+    """Look at the task queues."""
+
+
+@queue.command()
+@pass_session
+def stats(session: Session) -> None:
+    """Count what waits and runs in each queue of a namespace."""
+    session.out.records(session.service.pages("list queues", "queues", namespace=session.profile.namespace), COLUMNS)
