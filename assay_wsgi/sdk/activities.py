@@ -100,7 +100,7 @@ class Attempt:
         """Note details for the next heartbeat. Raises ActivityCancelled."""
         if self.cancelled:
             raise ActivityCancelled(f"nobody waits for {self.label} any more")
-        self.details = plain(details)
+        self.details = plain(details, "heartbeat details")
         self.dirty = True
         self._told()
 
@@ -124,9 +124,11 @@ class Attempt:
         _current.attempt = self
         try:
             if definition is None:
-                raise ApplicationError(f"this worker has no activity '{self.task['name']}'", type="UnknownActivity")
+                known = ", ".join(sorted(definitions)) or "none"
+                said = f"this worker has no activity '{self.task['name']}' (it has: {known})"
+                raise ApplicationError(said, type="UnknownActivity")
             args, kwargs = definition.binding.unpack(self.task.get("input"))
-            return self._report({"result": definition.fn(*args, **kwargs)})
+            return self._completed(definition.fn(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001 -- whatever activity code raises is its outcome
             failure = self._failure(error, definition)
             if self.dirty:  # the next attempt is to know it, though no heartbeat has told it
@@ -134,6 +136,13 @@ class Attempt:
             return self._report({"failure": failure})
         finally:
             _current.attempt = None
+
+    def _completed(self, result: Any) -> Report:
+        try:
+            return self._report({"result": result})
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"the result of activity '{self.task['name']}': {error}") from error
 
     def _report(self, content: dict[str, Any]) -> Report:
         return Report("activity", self.token, self.label, content)

@@ -168,7 +168,11 @@ class Assay:
     @staticmethod
     def _register(registry: dict[str, D], definition: D) -> D:
         if definition.name in registry:
-            raise ValueError(f"'{definition.name}' is registered already")
+            held = registry[definition.name]
+            raise ValueError(
+                f"'{definition.name}' is registered already, as {held.__module__}.{held.__qualname__}; "
+                "give one of the two another name="
+            )
         registry[definition.name] = definition
         return definition
 

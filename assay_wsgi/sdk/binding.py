@@ -50,7 +50,10 @@ class Binding:
         """Make the input of a call. Raises TypeError when the arguments do not fit."""
         if self.whole and not kwargs and len(args) == 1:
             return args[0]
-        bound = inspect.Signature(self.parameters).bind(*args, **kwargs)
+        try:
+            bound = inspect.Signature(self.parameters).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._fn.__name__}({', '.join(self.names)}): {error}") from None
         if not self.parameters:
             return None
         if self.whole:
@@ -99,8 +102,8 @@ class Binding:
             raise Misfit(f"there is no parameter {', '.join(unknown)}, only {', '.join(self.names)}")
 
 
-def unbound_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def unbound_input(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Make the input of what is known by its name only: one argument, or keywords."""
     if len(args) > 1 or (args and kwargs):
-        raise TypeError("what is known by its name only takes one argument (its whole input), or keywords")
+        raise TypeError(f"'{name}' is known by its name only: it takes one argument (its whole input), or keywords")
     return args[0] if args else (kwargs or None)

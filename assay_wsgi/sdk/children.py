@@ -55,5 +55,7 @@ def child_command(
         if limit is not None:
             command[f"{option}_secs"] = seconds(limit)
     if options.get("search_attributes") is not None:
-        command["search_attributes"] = plain(dict(options["search_attributes"]))
+        command["search_attributes"] = plain(
+            dict(options["search_attributes"]), "search attributes of child", workflow_id
+        )
     return command

@@ -30,7 +30,9 @@ from .binding import unbound_input
 from .chance import Chance
 from .children import ChildOptions
 from .children import child_command
+from .convert import Decoder
 from .convert import decoder
+from .convert import named
 from .course import Course
 from .definitions import TIMEOUT
 from .definitions import ActivityDefinition
@@ -227,7 +229,7 @@ class Context:
             arrival = waits.first_signal(self._course, f"signal '{name}'", [(name, None)], timeout)
         if arrival is None:
             return None
-        decode = decoder(into)
+        decode = _payload_decoder(name, into)
         return decode(arrival.payload) if decode else arrival.payload
 
     @overload
@@ -242,7 +244,7 @@ class Context:
         Those are the signals that came before the event that the code has last waited for; at the start there are
         none. A later one is there after a later wait.
         """
-        course, decode = self._course, decoder(into)
+        course, decode = self._course, _payload_decoder(name, into)
         arrived = [(seq, payload) for seq, payload in course.inbox.unread(name) if seq <= course.reached]
         for seq, _ in arrived:
             course.inbox.take(name, seq)
@@ -298,7 +300,7 @@ class Context:
         )
         if not held:
             command = child_command(number, name, workflow_id, options, known)
-            command["input"] = plain(wanted.input)
+            command["input"] = plain(wanted.input, "the input of child workflow", name)
             command["task_queue"] = options.get("queue") or (known.queue if known else None) or self.info.task_queue
             course.begin(handle.what)
             course.send(command)
@@ -334,7 +336,7 @@ class Context:
             value = course.history.side_effects[number]
         else:
             course.begin(f"side effect '{name}'")
-            value = plain(fn())
+            value = plain(fn(), "side effect", name)
             course.send({"type": "RecordSideEffect", "seq": number, "name": name, "value": value})
         return copied(value)  # type: ignore[no-any-return]  # JSON has no types of its own
 
@@ -344,7 +346,9 @@ class Context:
         number, held = course.take("attributes")
         if not held:
             course.begin("search attributes")
-            course.send({"type": "UpsertSearchAttributes", "seq": number, "patch": plain(dict(patch))})
+            course.send(
+                {"type": "UpsertSearchAttributes", "seq": number, "patch": plain(dict(patch), "search attributes")}
+            )
 
     def register_query(self, name: str, fn: Callable[[], Any]) -> None:
         """Show `fn()` as `name` in the run's state, as it is whenever the code waits or ends.
@@ -426,7 +430,7 @@ class Context:
         wanted = target(following, args, kwargs, self._workflows)
         command: dict[str, Any] = {
             "type": "ContinueAsNew",
-            "input": plain(wanted.input),
+            "input": plain(wanted.input, "the input of workflow", wanted.name),
             "workflow_id": id or self.workflow_id,
             "unread_signals": course.inbox.unread_seqs(),
         }
@@ -502,12 +506,12 @@ class Context:
 
     def _start_activity(self, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActivityHandle[Any]:
         name, known = self._named(activity)
-        return self._start_packed(name, known, lambda: _packed(known, args, kwargs))
+        return self._start_packed(name, known, lambda: _packed(name, known, args, kwargs))
 
     def _bound(self, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], ActivityHandle[Any]]:
         """Pack a call now, to start it later."""
         name, known = self._named(activity)
-        packed = _packed(known, args, kwargs)
+        packed = _packed(name, known, args, kwargs)
         return lambda: self._start_packed(name, known, lambda: packed)
 
     def _named(self, activity: Any) -> tuple[str, ActivityDefinition[..., Any] | None]:
@@ -536,8 +540,16 @@ class Context:
         return handle
 
 
-def _packed(known: ActivityDefinition[..., Any] | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return plain(known.binding.pack(args, kwargs) if known else unbound_input(args, kwargs))
+def _packed(
+    name: str, known: ActivityDefinition[..., Any] | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    packed = known.binding.pack(args, kwargs) if known else unbound_input(name, args, kwargs)
+    return plain(packed, "the input of activity", name)
+
+
+def _payload_decoder(name: str, into: Any) -> Decoder | None:
+    decode = decoder(into)
+    return decode and named(decode, f"payload of signal {name}")
 
 
 def _named_condition(fn: Callable[[], object]) -> str:

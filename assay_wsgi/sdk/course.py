@@ -151,6 +151,15 @@ class Course:
         if self.barred is None:
             self.barred = why
 
+    def close(self) -> None:
+        """End the turn. A context that was kept must not send its Suspend through the code of another run."""
+        info = self.info
+        self.barred = (
+            f"the turn of {info.workflow_type} '{info.workflow_id}' that this context belongs to has ended: use the "
+            "context that the workflow function is given, and only while it runs; give activities values, not the "
+            "context"
+        )
+
     @contextmanager
     def looking(self, who: str) -> Iterator[None]:
         """Call code that may look, but take no steps."""

@@ -111,7 +111,8 @@ class WorkflowDefinition(Definition[R], Generic[P, R]):
         run_timeout: Duration | None = None,
         execution_timeout: Duration | None = None,
     ) -> None:
-        if not inspect.signature(fn).parameters:
+        first = next(iter(inspect.signature(fn).parameters.values()), None)
+        if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
             raise TypeError(f"{fn.__qualname__}: a workflow takes the context as its first parameter")
         super().__init__(fn, name, queue, skip=1)
         self.run_timeout = _seconds(run_timeout)
@@ -223,8 +224,9 @@ class Target(NamedTuple):
     @property
     def input(self) -> Any:
         """The input that the arguments make. Raises TypeError when they do not fit."""
-        pack = self.definition.binding.pack if self.definition else unbound_input
-        return pack(self.args, self.kwargs)
+        if self.definition is None:
+            return unbound_input(self.name, self.args, self.kwargs)
+        return self.definition.binding.pack(self.args, self.kwargs)
 
 
 def target(

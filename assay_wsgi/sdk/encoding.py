@@ -43,7 +43,10 @@ def to_json(value: Any) -> Any:
             return json.loads(value.model_dump_json(by_alias=True))
         if hasattr(value, "__fields__") and hasattr(value, "parse_obj"):  # pydantic 1
             return json.loads(value.json(by_alias=True))
-    raise TypeError(f"{type(value).__qualname__} is not JSON: {value!r:.100}")
+    raise TypeError(
+        f"JSON cannot hold this {type(value).__qualname__}: {value!r:.100}; it holds dataclasses, dicts, lists, "
+        "strings, numbers and the like"
+    )
 
 
 def with_plain_keys(value: Any) -> Any:

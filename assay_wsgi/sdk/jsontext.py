@@ -36,17 +36,26 @@ def dumps(value: Any) -> bytes:
     return _encode(value).encode()
 
 
-def plain(value: Any) -> Json:
-    """Return `value` as JSON would give it back: what a later replay will see, and a copy of its own."""
+def plain(value: Any, what: str = "", name: str = "") -> Json:
+    """Return `value` as JSON would give it back: what a later replay will see, and a copy of its own.
+
+    Raises TypeError or ValueError for what JSON cannot hold; the text begins with what the value is for.
+    """
     kind = type(value)
     if value is None or kind is bool or kind is int:
         return value
-    if kind is str:
-        value.encode()  # a lone surrogate must fail here, where its owner is known
-        return value
-    if kind is float and math.isfinite(value):
-        return value
-    return loads(_encode(value))
+    try:
+        if kind is str:
+            value.encode()  # a lone surrogate must fail here, where its owner is known
+            return value
+        if kind is float and math.isfinite(value):
+            return value
+        return loads(_encode(value))
+    except (TypeError, ValueError) as error:
+        if not what:
+            raise
+        said = f"{what} '{name}': {error}" if name else f"{what}: {error}"
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(said) from error
 
 
 def copied(value: Json) -> Json:

@@ -53,9 +53,15 @@ def replay(
 ) -> Turn:
     """Take one turn. Never raises: what the code raises becomes part of the answer."""
     course = Course(info, history)
-    ctx = Context(course, definition, activities or {}, workflows or {})
     try:
-        args, kwargs = definition.binding.unpack(copied(history.input))
+        return _turn(Context(course, definition, activities or {}, workflows or {}), definition, course, shown)
+    finally:
+        course.close()
+
+
+def _turn(ctx: Context, definition: WorkflowDefinition[..., Any], course: Course, shown: bytes | None) -> Turn:
+    try:
+        args, kwargs = definition.binding.unpack(copied(course.history.input))
     except Exception as error:  # noqa: BLE001 -- whatever a constructor of user code raises
         return failed_turn("bad_input", f"the input does not fit {definition.name}: {error}", error)
     try:
@@ -111,7 +117,7 @@ def _run(
         course.check_end("is cancelled")
         return {"type": "CancelWorkflow", "reason": error.reason}
     course.check_end("returns")
-    return {"type": "CompleteWorkflow", "result": plain(result)}
+    return {"type": "CompleteWorkflow", "result": plain(result, "the result of workflow", definition.name)}
 
 
 def _warn_of_unfinished(course: Course) -> None:
@@ -167,7 +173,7 @@ def _state(ctx: Context, shown: bytes | None) -> tuple[bytes, list[dict[str, Any
     state = {}
     for name, query in ctx.queries.items():
         try:
-            state[name] = plain(query())
+            state[name] = plain(query(), "the answer of query", name)
         except (Exception, Suspend, ContinueAsNew, WorkflowCancelled, NondeterminismError):
             log.warning("query failed workflow=%s query=%s", ctx.workflow_id, name, exc_info=True)
     text = dumps(state)

@@ -93,7 +93,7 @@ def test_arguments_that_do_not_fit_fail_the_task() -> None:
     def misfit(ctx: Context, text: str) -> None:
         ctx.continue_as_new(1, 2)
 
-    assert "exception: TypeError: too many positional arguments" in trouble(Past("x").turn(misfit))
+    assert "misfit(text): too many positional arguments" in trouble(Past("x").turn(misfit))
 
 
 def test_except_exception_does_not_swallow_it_and_a_bare_except_is_found_out() -> None:
