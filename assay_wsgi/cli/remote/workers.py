@@ -35,7 +35,7 @@ class WorkerGroup(EngineGroup):
 
 @click.group(
     cls=WorkerGroup,
-    lazy={"run": "worker:worker"},
+    lazy={"run": "processes.worker:worker"},
     subcommand_metavar="MODULE:APP | COMMAND [ARGS]...",
 )
 def workers() -> None:
