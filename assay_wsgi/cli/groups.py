@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from . import failures
+from .options import refuse_unheeded
 
 
 class LazyGroup(click.Group):
@@ -35,7 +36,10 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was meant. Raises UsageError with the nearest names where there is none."""
+        """Find the command that was meant, and see that it heeds what stood before it.
+
+        Raises UsageError: with the nearest names where there is none.
+        """
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=3, cutoff=0.5)
@@ -43,7 +47,10 @@ class LazyGroup(click.Group):
                 f"; did you mean {' or '.join(near)}?" if near else f"; there are {_listed(self.list_commands(ctx))}"
             )
             raise click.UsageError(f"there is no command '{name}'{meant}", ctx)
-        return super().resolve_command(ctx, args)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            refuse_unheeded(ctx, name, command)
+        return found, command, rest
 
 
 def _listed(names: list[str]) -> str:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 import click
 
 from .main import cli
-from .remote.commands import EngineOption
+from .options import SharedOption
+from .remote.commands import EngineCommand
+from .remote.commands import EngineGroup
 from .remote.commands import engine_options
 
 _HEAD = """\
@@ -87,13 +90,14 @@ def _section(context: click.Context) -> Iterator[str]:
     yield f"`{' '.join([context.command_path, *pieces])}`\n"
     if command.help:
         yield f"\n{inspect.cleandoc(command.help)}\n"
-    own = [param for param in command.params if isinstance(param, click.Option) and not isinstance(param, EngineOption)]
+    told_above = SharedOption if isinstance(command, (EngineCommand, EngineGroup)) else ()
+    own = [param for param in command.params if isinstance(param, click.Option) and not isinstance(param, told_above)]
     if own:
         yield "\n"
         yield from _options(own, context)
 
 
-def _options(options: list[click.Option], context: click.Context) -> Iterator[str]:
+def _options(options: Sequence[click.Option], context: click.Context) -> Iterator[str]:
     yield "| option | |\n| --- | --- |\n"
     for option in options:
         record = option.get_help_record(context)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from assay_wsgi.cli.main import cli
@@ -140,3 +141,31 @@ def test_a_server_that_does_not_answer_is_said_in_one_line(assay):
     assert (migrated.exit_code, checked.exit_code) == (1, 2)
     assert "the database does not answer" in migrated.output
     assert "Traceback" not in migrated.output + checked.output
+
+
+@pytest.mark.parametrize("words", ["-o yaml {}", "{} --output yaml", "-o json {} -o yaml", "--config here.yml {}"])
+@pytest.mark.parametrize("command", ["fsck", "db status", "db doctor"])
+def test_the_format_of_records_may_stand_before_and_after_the_command(command, words, filled, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.yml").write_text("output: yaml\n")
+
+    result = CliRunner().invoke(cli, f"{words.format(command)} --backend {filled}".split())
+
+    assert yaml.safe_load(result.output)["database"] == BackendUrl.parse(filled).shown
+    assert result.output.startswith("database: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--output json db migrate", "--output (--json): 'migrate' has no such option"),
+        ("--json serve", "--output (--json): 'serve' has no such option"),
+        ("--engine-url http://h:1 --utc db status", "--engine-url and --utc: 'status' has no such option"),
+        ("worker --namespace other run a:b", "--namespace: 'run' has no such option, so it cannot stand before it"),
+    ],
+)
+def test_an_option_before_a_command_that_would_not_heed_it_is_refused(words, named):
+    result = CliRunner().invoke(cli, words.split())
+
+    assert result.exit_code == 2
+    assert named in result.output

@@ -14,9 +14,9 @@ import pytest
 
 from assay_wsgi.cli.main import COMMANDS
 from assay_wsgi.cli.main import cli
+from assay_wsgi.cli.options import SharedOption
 from assay_wsgi.cli.remote.commands import EngineCommand
 from assay_wsgi.cli.remote.commands import EngineGroup
-from assay_wsgi.cli.remote.commands import EngineOption
 from tests.cli.cases import CASES
 from tests.cli.stage import call
 from tests.cli.stage import serving
@@ -90,7 +90,7 @@ def test_every_command_and_every_option_of_it_has_a_case():
         if not any(case.command == path for case in CASES):
             missing.append(path)
         for param in command.params:
-            if not isinstance(param, EngineOption) and param.param_type_name == "option":
+            if not isinstance(param, SharedOption) and param.param_type_name == "option":
                 wanted = {*param.opts} - ({"-f", "-q", "-y"} & {*param.opts})
                 missing += [f"{path} {one}" for one in (*wanted, *param.secondary_opts) if one not in words]
 

@@ -9,12 +9,16 @@ import textwrap
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from ...settings import BackendUrl
 from ..options import backend_option
+from ..options import output_options
 from ..options import with_settings
+from ..output import Output
+from ..profile import Format
 from ..progress import Progress
 
 if TYPE_CHECKING:
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @backend_option
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def fsck(*, backend: str | None, as_json: bool) -> None:
+@partial(output_options, unsaid=Format.TABLE)
+def fsck(*, backend: str | None, output: Output) -> None:
     """Check that the database says nothing impossible, at work or not. Changes nothing.
 
     Exit code 0: clean; 1: there are findings; 2: it could not be checked.
@@ -39,30 +43,33 @@ def fsck(*, backend: str | None, as_json: bool) -> None:
     except Exception as error:  # noqa: BLE001  a traceback would end with exit code 1, which says: findings
         click.echo(f"assay fsck: {settings.backend.shown} could not be checked: {error}", err=True)
         sys.exit(2)
-    if as_json:
-        click.echo(json.dumps(_as_json(settings.backend, findings), default=str))
+    if output.table:
+        _print(output, settings.backend, findings)
     else:
-        _print(settings.backend, findings)
+        output.record(_as_record(settings.backend, findings))
     sys.exit(1 if findings else 0)
 
 
-def _as_json(backend: BackendUrl, findings: Sequence[Finding]) -> dict[str, object]:
-    return {
+def _as_record(backend: BackendUrl, findings: Sequence[Finding]) -> dict[str, Any]:
+    record = {
         "database": backend.shown,
         "checked": _rules(backend),
         "findings": [dataclasses.asdict(each) for each in findings],
     }
+    # What rows hold of a database is not always what JSON and YAML can hold.
+    plain: dict[str, Any] = json.loads(json.dumps(record, default=str))
+    return plain
 
 
-def _print(backend: BackendUrl, findings: Sequence[Finding]) -> None:
+def _print(output: Output, backend: BackendUrl, findings: Sequence[Finding]) -> None:
     rules = _rules(backend)
-    click.echo(f"{backend.shown}: {len(rules)} rules checked")
-    click.echo(textwrap.fill(", ".join(rules), width=100, initial_indent="  ", subsequent_indent="  "))
+    output.line(f"{backend.shown}: {len(rules)} rules checked")
+    output.line(textwrap.fill(", ".join(rules), width=100, initial_indent="  ", subsequent_indent="  "))
     for each in findings:
-        click.echo(f"BROKEN {each.name}: {each.text} (offenders: {each.count})")
+        output.line(f"BROKEN {each.name}: {each.text} (offenders: {each.count})")
         for row in each.rows:
-            click.echo(f"    {row}")
-    click.echo(f"{len(findings)} of them broken" if findings else "clean")
+            output.line(f"    {row}")
+    output.line(f"{len(findings)} of them broken" if findings else "clean")
 
 
 def _rules(backend: BackendUrl) -> list[str]:

@@ -17,24 +17,17 @@ from ...settings import inherited_environ
 from .. import logs
 from ..groups import LazyGroup
 from ..groups import Root
+from ..options import GIVEN
 from ..options import VERBOSE
+from ..options import SharedOption
+from ..options import record_options
 from ..output import Output
 from ..profile import Profile
 from ..profile import resolve
 from .service import HTTP_SECS
 from .service import Service
 
-GIVEN = "assay_wsgi.given"  # in the context: the options that were given, whichever level they stood at
-
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-
-def _note(context: click.Context, option: click.Parameter, value: Any) -> None:
-    if value is not None and value is not False:
-        name = option.name or ""
-        noted = {"as_json": ("output", "json"), "utc": ("times", "utc"), "epoch": ("times", "epoch")}
-        name, value = noted.get(name, (name, value))
-        context.meta.setdefault(GIVEN, {})[name] = value
 
 
 def _be_verbose(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -43,42 +36,22 @@ def _be_verbose(context: click.Context, _option: click.Parameter, value: bool) -
         logs.configure("debug")
 
 
-def refuse_engine_options(context: click.Context, name: str | None, command: click.Command | None) -> None:
-    """Refuse options that a command would not heed: they stood before one that talks to no service."""
-    given = context.meta.get(GIVEN)
-    if given and command is not None and not isinstance(command, _WithEngineOptions):
-        meant = " and ".join(f"--{option.replace('_', '-')}" for option in given)
-        raise click.UsageError(f"{meant}: '{name}' does not heed options that stand before it", context)
-
-
-class EngineOption(click.Option):
-    """An option of every command that talks to a service."""
-
-    def __init__(self, *declared: str, **more: Any) -> None:
-        super().__init__(declared, expose_value=False, **{"callback": _note, **more})
-
-
-def engine_options() -> list[click.Option]:
+def engine_options() -> list[SharedOption]:
     """Make the options anew: each command owns its own."""
     return [
-        EngineOption(
+        SharedOption(
             "--engine-url", metavar="URL", help="The service.  [env: ASSAY_ENGINE_URL; default: http://127.0.0.1:8080]"
         ),
-        EngineOption("--api-key", metavar="KEY", help="Who asks.  [env: ASSAY_API_KEY_FILE, ASSAY_API_KEY]"),
-        EngineOption("--namespace", metavar="NAME", help="[env: ASSAY_NAMESPACE; default: main]"),
-        EngineOption(
-            "--output", "-o", metavar="FORMAT",
-            help="table, json, jsonl or yaml.  [env: ASSAY_OUTPUT; default: table on a terminal, else json]",
-        ),
-        EngineOption("--json", "as_json", is_flag=True, help="The same as --output json."),
-        EngineOption("--config", metavar="FILE", help="The config file.  [env: ASSAY_CONFIG_FILE]"),
-        EngineOption(
+        SharedOption("--api-key", metavar="KEY", help="Who asks.  [env: ASSAY_API_KEY_FILE, ASSAY_API_KEY]"),
+        SharedOption("--namespace", metavar="NAME", help="[env: ASSAY_NAMESPACE; default: main]"),
+        *record_options(),
+        SharedOption(
             "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECS",
             help=f"How long to wait for an answer.  [default: {HTTP_SECS:g}]",
         ),
-        EngineOption("--utc", is_flag=True, help="Times of tables in UTC, not in local time."),
-        EngineOption("--epoch", is_flag=True, help="Times of tables in seconds since 1970, as on a pipe."),
-        EngineOption("--verbose", "-v", is_flag=True, callback=_be_verbose, help="Log requests to standard error."),
+        SharedOption("--utc", is_flag=True, help="Times of tables in UTC, not in local time."),
+        SharedOption("--epoch", is_flag=True, help="Times of tables in seconds since 1970, as on a pipe."),
+        SharedOption("--verbose", "-v", is_flag=True, callback=_be_verbose, help="Log requests to standard error."),
     ]  # fmt: skip
 
 
@@ -97,7 +70,7 @@ class _WithEngineOptions(click.Command):
         shared: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
             if (record := param.get_help_record(ctx)) is not None:
-                (shared if isinstance(param, EngineOption) else own).append(record)
+                (shared if isinstance(param, SharedOption) else own).append(record)
         for title, records in (("Options", own), ("Engine options", shared)):
             if records:
                 with formatter.section(title):
@@ -117,14 +90,6 @@ class EngineGroup(_WithEngineOptions, LazyGroup):
 
     def __init__(self, name: str | None, **options: Any) -> None:
         super().__init__(name, **{"no_args_is_help": True, **options})
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was meant, and whether it heeds what stood before it."""
-        name, command, rest = super().resolve_command(ctx, args)
-        refuse_engine_options(ctx, name, command)
-        return name, command, rest
 
 
 class EngineRoot(EngineGroup, Root):
