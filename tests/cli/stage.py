@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pty
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from typing import NamedTuple
 
@@ -43,14 +45,22 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def serving(directory: Path, asked: set[tuple[str, str]] | None = None) -> Iterator[str]:
     """Serve the known runs; give the URL. What is `asked` for is noted: method and route."""
-    clock = Clock()
-    engine = Engine.open(f"sqlite://{directory}/assay.db", clock=clock)
+    played, now = _played()
+    (directory / "assay.db").write_bytes(played)
+    engine = Engine.open(f"sqlite://{directory}/assay.db", clock=Clock(now))
     app = create_app(Settings(), engine)
     if asked is not None:
         app.before_request(lambda: asked.add((request.method, str(request.url_rule))))  # None: go on
-    _play(app.test_client(), clock)
-    if asked is not None:
-        asked.clear()
+    try:
+        with served(app) as url:
+            yield url
+    finally:
+        engine.close()
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    """Serve a WSGI application; give the URL."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -60,7 +70,18 @@ def serving(directory: Path, asked: set[tuple[str, str]] | None = None) -> Itera
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@functools.cache
+def _played() -> tuple[bytes, float]:
+    """Play the known runs once: the database file, and what time it is then."""
+    with TemporaryDirectory() as directory:
+        clock, file = Clock(), Path(directory, "assay.db")
+        engine = Engine.open(f"sqlite://{file}", clock=clock)
+        _play(create_app(Settings(), engine).test_client(), clock)
         engine.close()
+        assert [path.name for path in file.parent.glob("assay.db-wal")] == []  # all of it is in the one file
+        return file.read_bytes(), clock.now
 
 
 def _play(client: Any, clock: Clock) -> None:
