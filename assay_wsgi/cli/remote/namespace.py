@@ -66,15 +66,19 @@ def delete(session: Session, name: str, force: bool, yes: bool) -> None:
         removed += answer.get("deleted_workflows", 0)
         if answer["done"]:
             break
-        session.say(f"{removed} runs are removed, more are left")
-    session.out.done(f"namespace {name} was deleted with its {removed} runs", deleted_workflows=removed)
+        session.say(f"{_runs(removed)} removed, more are left")
+    session.out.done(f"namespace {name} was deleted with {_runs(removed)}", deleted_workflows=removed)
 
 
 def _ask(session: Session, name: str) -> None:
     """Ask a person; without one there must be a --yes."""
     counts = session.service.get(f"describe namespace {name}", "namespaces", name)
-    loss = f"namespace {name} and its {counts['total_workflows']} runs"
+    loss = f"namespace {name} with {_runs(counts['total_workflows'])}"
     if not sys.stdin.isatty():
         raise Failed(f"{loss} would be lost: say --yes")
     if not click.confirm(f"Delete {loss}?", err=True):
         raise Failed("nothing was deleted")
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
