@@ -107,12 +107,17 @@ class Session:
     @cached_property
     def service(self) -> Service:
         """The service that is meant."""
-        return Service(self.profile, self._given.get("timeout", HTTP_SECS))
+        return Service(self.profile, self.timeout_secs(HTTP_SECS))
 
     @cached_property
     def out(self) -> Output:
         """Standard output, in the format that is wanted."""
         return Output(self.profile.output, self._given.get("times"))
+
+    def timeout_secs(self, unsaid: float) -> float:
+        """Say how long to wait for an answer: as long as was said, or as the command knows."""
+        said: float = self._given.get("timeout", unsaid)
+        return said
 
     def which(self, run_id: str | None) -> dict[str, Any]:
         """Say in a query which run of an id is meant, and where: in any namespace while nobody has named one."""
