@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import Retry
 from assay_wsgi.sdk import WorkflowCancelledError
 from assay_wsgi.sdk import WorkflowFailed
+from assay_wsgi.sdk import cancelled
 from tests.contract.service import Service
 from tests.contract.test_sdk_at_work import at
+from tests.contract.test_sdk_at_work import history
 from tests.processes import PATIENCE_SECS
 from tests.processes import until
 
 app = Assay(queue="sdk-at-work")
 undone: defaultdict[str, list[str]] = defaultdict(list)  # by order, in this process
+pause = threading.Event()  # that nobody sets
 
 
 @dataclass
@@ -126,6 +130,36 @@ def Collect(ctx: Context, wanted: int, timeout: float) -> Any:
     return [ctx.wait_condition(all_there, timeout=timeout), items]
 
 
+# --------------------------------------------------------------------------- a worker's resources
+
+importer = Assay(queue="sdk-at-work")
+connections: list[str] = []  # that are open
+imported: list[bool] = []  # whether there was a connection at the end of each import
+
+
+@importer.lifespan
+def database() -> Iterator[None]:
+    connections.append("open")
+    yield
+    connections.clear()
+
+
+@importer.activity(auto_heartbeat=True, heartbeat_timeout=1)
+def import_rows() -> None:
+    while not cancelled():
+        pause.wait(0.02)
+    imported.append(connections == ["open"])
+
+
+@importer.workflow
+def Import(ctx: Context, seconds: float) -> str:
+    rows = ctx.start_activity(import_rows)
+    if ctx.wait_any(rows, timeout=seconds) is None:
+        rows.cancel()
+        return "given up"
+    return "done"
+
+
 @pytest.fixture
 def work(attended: Service) -> Iterator[Assay]:
     place = at(attended, app)
@@ -203,3 +237,19 @@ def test_a_condition_that_does_not_come_to_hold_is_given_up_in_time(work: Assay)
     handle = work.client.start(Collect.prepare(wanted=3, timeout=0.05))
 
     assert handle.result(timeout=PATIENCE_SECS) == [False, []]
+
+
+def test_a_long_import_that_is_given_up_hears_of_it_and_its_connection_outlasts_it(attended: Service) -> None:
+    place = at(attended, importer)
+    place.include(importer)
+    imported.clear()
+
+    with place.worker(grace=PATIENCE_SECS):
+        assert connections == ["open"]
+        # Longer than the heartbeat timeout: without the worker's beats the attempt would be taken back before.
+        run = place.client.start(Import, 1.5, id="import")
+        assert run.result(timeout=PATIENCE_SECS) == "given up"
+
+    assert imported == [True]
+    assert connections == []
+    assert history(attended, place, "import", "Activity") == ["ActivityScheduled", "ActivityCancelled"]
