@@ -230,7 +230,7 @@ class Snapshot(NamedTuple):
     created_at: float
 
 
-ENDED = ""  # the session of a worker that has said good-bye: nobody's, and no claim's
+ENDED = " "  # before the name of a session that has ended: no worker's name for one begins so, and no claim's
 
 
 class Worker(NamedTuple):

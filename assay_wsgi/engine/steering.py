@@ -28,6 +28,7 @@ from ..settings import EngineSettings
 from ..store.connection import Connection
 from ..store.unit import Outcome
 from ..version import __version__
+from . import given
 from .operations import CancelRun
 from .operations import ContinueRun
 from .operations import Keyed
@@ -127,8 +128,10 @@ class Steering:
         A repeat of a `signal_id` is answered with the first one's event_seq. Raises NotFound, WorkflowClosed,
         AmbiguousNamespace, IdempotencyKeyReused, Invalid.
         """
+        if payload is not None and value is not None:
+            raise Invalid("a signal has a payload of JSON text or a value, not both")
         text = payload if value is None else _text(value)
-        sent = SentSignal(name=name, payload=text, signal_id=signal_id)
+        sent = given.signal(SentSignal(name=name, payload=text, signal_id=signal_id))
         return self._do(SignalRun(*named(self._doer.read, as_ref(ref)), sent), idempotency)
 
     def signal_with_start(
@@ -140,14 +143,15 @@ class Steering:
         another run, SignalLimit, IdempotencyKeyReused.
         """
         start = self._start(request)
-        return self._do(SignalWithStart(start.request, start.workflow_id, sent), idempotency)
+        return self._do(SignalWithStart(start.request, start.workflow_id, given.signal(sent)), idempotency)
 
     def cancel(
         self, ref: RunRef | str, reason: str | None = None, *, idempotency: Idempotency | None = None
     ) -> dict[str, Any]:
         """Ask a run to end. Raises NotFound, AlreadyTerminal, AmbiguousNamespace."""
         return self._do(
-            CancelRun(*named(self._doer.read, as_ref(ref)), reason, self._settings.cancel_grace_secs), idempotency
+            CancelRun(*named(self._doer.read, as_ref(ref)), given.reason(reason), self._settings.cancel_grace_secs),
+            idempotency,
         )
 
     def terminate(
@@ -155,7 +159,7 @@ class Steering:
         idempotency: Idempotency | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """End a run now. Raises NotFound, AlreadyTerminal, AmbiguousNamespace."""
-        return self._do(TerminateRun(*named(self._doer.read, as_ref(ref)), reason, by), idempotency)
+        return self._do(TerminateRun(*named(self._doer.read, as_ref(ref)), given.reason(reason), by), idempotency)
 
     def continue_as_new(
         self, ref: RunRef | str, command: ContinueAsNew, *, idempotency: Idempotency | None = None
@@ -165,7 +169,9 @@ class Steering:
         Answers workflow_id, run_id, status. Raises NotFound, AlreadyStarted, AmbiguousNamespace.
         """
         grace = self._settings.cancel_grace_secs
-        return self._do(ContinueRun(*named(self._doer.read, as_ref(ref)), command, grace), idempotency)
+        return self._do(
+            ContinueRun(*named(self._doer.read, as_ref(ref)), given.continuation(command), grace), idempotency
+        )
 
     def _do(self, operation: Operation, idempotency: Idempotency | None) -> dict[str, Any]:
         (outcome,) = self._doer.submit((self._keyed(operation, idempotency),))
@@ -179,7 +185,7 @@ class Steering:
 
     def _start(self, request: StartRun) -> Start:
         attributes = {"assay_engine_version": __version__, **(request.search_attributes or {})}
-        request = replace(request, search_attributes=attributes)
+        request = replace(given.start(request), search_attributes=attributes)
         if request.workflow_id is not None:
             return Start(request, request.workflow_id)
         alone = replace(request, id_conflict="fail", id_reuse="reject")  # a name made here must not hit another's run

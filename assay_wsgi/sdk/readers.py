@@ -127,9 +127,11 @@ class Choice(Reader):
             return self._members[text]
         if self._fallback is not None:
             try:
-                return self._fallback(value)
+                found = self._fallback(value)
             except (ValueError, TypeError):
-                pass
+                found = None
+            if found is not None and (value.__class__ is bool) == (found.value.__class__ is bool):  # True == 1
+                return found
         raise self.misfit(value)
 
 
@@ -209,6 +211,8 @@ class Members(Reader):
         for key, one in value.items():
             try:
                 name = self._name_of(key)
+                if name in found:
+                    raise Misfit(f"is there twice, as {name!r}")
                 found[name] = self._member(one) if self._member else one
             except Misfit as error:
                 error.inside(f"[{json.dumps(key[:60], ensure_ascii=False)}]")

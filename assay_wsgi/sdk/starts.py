@@ -24,8 +24,8 @@ class NewRunOptions(TypedDict, total=False):
     queue: str | None  # else the workflow's own, else the client's
     search_attributes: Mapping[str, Any] | None
     id_reuse: Literal["allow", "allow_failed_only", "reject"] | None  # when a closed run has the id
-    run_timeout: Duration | None  # of one run; else the workflow's own
-    execution_timeout: Duration | None  # of all runs of its chain together; else the workflow's own
+    run_timeout: Duration | None  # of one run; left out: the workflow's own; None: no end
+    execution_timeout: Duration | None  # of all runs of its chain; left out: the workflow's own; None: no end
     idempotency_key: str | None  # the same key and the same start: done once; else a key of this call's own
 
 

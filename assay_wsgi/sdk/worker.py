@@ -164,9 +164,11 @@ class Worker:
             self._used = True
             try:
                 self._lasting = entered(self._lifespans)
-            except Exception as error:
+            except BaseException as error:  # whatever ends it, whoever waits for the worker must hear of it
                 self.error = f"the app's lifespan cannot be entered: {type(error).__name__}: {error}"
                 self.ended.set()
+                if not isinstance(error, Exception):
+                    raise
                 raise RuntimeError(self.error) from error
             log.info("worker starts %s", self._label)
             for target, name in (
@@ -204,7 +206,7 @@ class Worker:
             self._beating.notify_all()
         for thread in self._threads[1:3]:  # the leader may be waiting at the service: it is a daemon
             thread.join(FAREWELL_SECS)
-        if self._session.begun and self.error is None:
+        if (self._session.begun or unfinished) and self.error is None:
             self._farewell(unfinished)
         self._pool.close()
         log.info("worker ended %s finished=%s", self._label, finished)
@@ -240,6 +242,7 @@ class Worker:
 
         def end_when_told() -> None:
             os.read(heard, 1)
+            os.close(heard)
             self.ended.set()
 
         previous = {}

@@ -35,7 +35,7 @@ class Beats:
                 "UPDATE workflow_workers SET last_seen = x.seen, retired_at = NULL FROM "
                 f"{db.dialect.records(_SEEN)} "
                 "WHERE workflow_workers.namespace = x.namespace AND workflow_workers.worker_id = x.name "
-                f"AND (session IS NULL OR session <> '{ENDED}')",
+                f"AND (session IS NULL OR substr(session, 1, 1) <> '{ENDED}')",
                 (_parameter(db, free, now),),
             )
         if self.queues:

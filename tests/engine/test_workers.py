@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import WaitForSignal
+from assay_wsgi.domain.errors import SessionReplaced
 from assay_wsgi.domain.requests import TurnReport
 from tests.engine.stories import QUEUE
 from tests.engine.stories import T0
@@ -161,6 +164,19 @@ def test_a_good_bye_of_an_earlier_session_leaves_the_present_one_alone(engine: E
 
     assert worker.reports(task, CompleteWorkflow())["ok"] is True
     assert [shown["id"] for shown in engine.workers.list("main")] == ["ann"]
+
+
+def test_a_session_that_has_ended_is_not_begun_again_by_a_request_that_comes_late(engine: Engine) -> None:
+    given_a_run(engine, "w")
+    worker = Played(engine)
+    worker.begins()
+    worker.exchange(ends=True)
+
+    with pytest.raises(SessionReplaced):
+        worker.exchange(worker=worker.info, workflow_slots=1)
+
+    assert engine.workers.list("main") == []
+    assert Played(engine, session="another").takes()["workflow_id"] == "w"
 
 
 def test_a_beat_that_comes_late_does_not_bring_back_a_worker_that_has_said_good_bye(engine: Engine) -> None:

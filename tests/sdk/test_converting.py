@@ -472,3 +472,24 @@ def test_an_app_takes_from_the_environment_what_it_is_not_given(monkeypatch: pyt
 def test_a_target_that_is_no_app_is_explained(target: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         load(target)
+
+
+def test_true_is_no_member_of_an_enum_of_numbers() -> None:
+    class Level(enum.IntEnum):
+        LOW = 0
+        HIGH = 1
+
+    read = decoder(Level)
+
+    assert read is not None
+    assert read(1) is Level.HIGH
+    with pytest.raises(Misfit):
+        read(True)
+
+
+def test_two_members_that_are_one_name_are_no_object() -> None:
+    read = decoder(dict[int, str])
+
+    assert read is not None
+    with pytest.raises(Misfit, match="there twice"):
+        read({"1": "a", "1.0": "b"})

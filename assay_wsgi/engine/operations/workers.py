@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...domain.change import Change
+from ...domain.errors import SessionReplaced
 from ...domain.model import ENDED
 from ...domain.model import Worker
 from ...domain.requests import WorkerInfo
@@ -19,7 +20,8 @@ from .operation import Operation
 class BeginSession(Operation):
     """Register a worker, or revive it, under a new session; None = it will poll, the old way, without one.
 
-    Answers its id, and whether the session is a new one.
+    Answers its id, and whether the session is a new one. Raises SessionReplaced for one that has ended: a begin that
+    comes late must not take work for a worker that is gone.
     """
 
     namespace: str
@@ -35,6 +37,8 @@ class BeginSession(Operation):
 
     def decide(self, rows: Rows, now: float) -> Change:
         before = rows.worker(self.namespace, self.worker_id)
+        if before is not None and self.session is not None and before.session == ENDED + self.session:
+            raise SessionReplaced("this session has ended: begin another one")
         worker = Worker(
             namespace=self.namespace,
             worker_id=self.worker_id,
@@ -75,7 +79,9 @@ class EndSession(Operation):
         worker = rows.worker(self.namespace, self.worker_id)
         if worker is None or worker.session != self.session:
             return Change(answer=False)
-        return Change(answer=True, workers=[worker._replace(session=ENDED, last_seen=now, retired_at=now)])
+        return Change(
+            answer=True, workers=[worker._replace(session=ENDED + self.session, last_seen=now, retired_at=now)]
+        )
 
 
 @dataclass(frozen=True)

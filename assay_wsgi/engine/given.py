@@ -1,0 +1,84 @@
+"""What a program hands to the engine, checked before any of it is written.
+
+The API has checked what came over the wire, in more words; these are the rules that the engine itself rests on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..domain.commands import ContinueAsNew
+from ..domain.errors import Invalid
+from ..domain.requests import SentSignal
+from ..domain.requests import StartRun
+from ..jsontext import loads
+
+LONGEST_NAME = 255  # characters
+_CHOICES = {
+    "id_conflict": ("fail", "use_existing", "terminate_existing"),
+    "id_reuse": ("allow", "allow_failed_only", "reject"),
+}
+
+
+def start(request: StartRun) -> StartRun:
+    """Check a start. Raises Invalid."""
+    for field in ("workflow_type", "namespace", "task_queue"):
+        name(getattr(request, field), field)
+    if request.workflow_id is not None:
+        name(request.workflow_id, "workflow_id")
+    for field, choices in _CHOICES.items():
+        if getattr(request, field) not in choices:
+            raise Invalid(f"{field} is one of {', '.join(choices)}, not {getattr(request, field)!r}")
+    for field in ("execution_timeout_secs", "run_timeout_secs"):
+        _duration(getattr(request, field), field)
+    json_text(request.input, "input")
+    return request
+
+
+def signal(sent: SentSignal) -> SentSignal:
+    """Check a signal. Raises Invalid."""
+    name(sent.name, "the signal's name")
+    if sent.signal_id is not None:
+        name(sent.signal_id, "signal_id")
+    json_text(sent.payload, "payload")
+    return sent
+
+
+def continuation(command: ContinueAsNew) -> ContinueAsNew:
+    """Check how a run is to be continued. Raises Invalid."""
+    for field in ("workflow_id", "workflow_type", "task_queue"):
+        if getattr(command, field) is not None:
+            name(getattr(command, field), field)
+    json_text(command.input, "input")
+    return command
+
+
+def reason(text: str | None) -> str | None:
+    """Check a reason. Raises Invalid."""
+    if text is not None and (type(text) is not str or "\x00" in text):
+        raise Invalid(f"a reason is a text without NUL, not {text!r:.60}")
+    return text
+
+
+def name(value: Any, what: str) -> None:
+    """Check an id or a name. Raises Invalid."""
+    if type(value) is not str or not 0 < len(value) <= LONGEST_NAME or "\x00" in value:
+        raise Invalid(f"{what} must be a text of 1 to {LONGEST_NAME} characters without NUL, not {value!r:.60}")
+
+
+def json_text(text: str | None, what: str) -> None:
+    """Check what must be JSON text: a worker is sent it as it is, among the work of others. Raises Invalid."""
+    if text is None:
+        return
+    try:
+        if type(text) is not str:
+            raise ValueError(f"it is of {type(text).__name__}")
+        loads(text)
+    except ValueError as error:
+        raise Invalid(f"{what} must be JSON text ({error}): dumps a value, or give it as one") from error
+
+
+def _duration(secs: Any, what: str) -> None:
+    if secs is not None and (type(secs) not in (int, float) or not math.isfinite(secs) or secs <= 0):
+        raise Invalid(f"{what} must be a number of seconds above 0, not {secs!r:.60}")
