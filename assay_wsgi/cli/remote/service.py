@@ -114,8 +114,12 @@ class Service:
             raise answered(what, reply, keyed=self._profile.api_key is not None)
         return reply
 
-    def steadily(self, ask: Callable[[], Any], say: Callable[[str], None]) -> Any:
-        """Ask again and again while the service is away, for a while: who follows a run outlives a restart."""
+    def steadily(self, ask: Callable[[], Any], say: Callable[[str], None], left_secs: float | None = None) -> Any:
+        """Ask again and again while the service is away, for a while: who follows a run outlives a restart.
+
+        `left_secs`: how much time there is at most. Raises the last answer's Failed.
+        """
+        patience = PATIENCE_SECS if left_secs is None else min(PATIENCE_SECS, left_secs)
         since = None
         while True:
             try:
@@ -126,10 +130,10 @@ class Service:
                 now = time.monotonic()
                 if since is None:
                     since = now
-                    say(f"{error.message}; asking again for {PATIENCE_SECS:g} s")
-                elif now - since > PATIENCE_SECS:
+                    say(f"{error.message}; asking again for {patience:.3g} s")
+                if now - since >= patience:
                     raise
-                time.sleep(0.5)
+                time.sleep(min(0.5, patience - (now - since)))
 
     def _connection(self) -> Connection:
         if self._opened is None:

@@ -31,14 +31,18 @@ class TookTooLong(Failed):
 class Follower:
     """Looks at a run again and again."""
 
-    def __init__(self, session: Session, workflow_id: str, timeout_secs: float | None = None) -> None:
+    def __init__(
+        self, session: Session, workflow_id: str, timeout_secs: float | None = None, *, known: bool = False
+    ) -> None:
+        """`known`: the service has spoken of this run already, so its absence is forgiven from the first look on."""
         self._session = session
+        self._known = known
         self._until = None if timeout_secs is None else time.monotonic() + timeout_secs
         self._timeout_secs = timeout_secs
         self.workflow_id = workflow_id
 
-    def record(self, run_id: str | None = None, *, first: bool = False) -> dict[str, Any]:
-        """Describe the run (or the newest of the id). Of the first look nothing is forgiven."""
+    def record(self, run_id: str | None = None) -> dict[str, Any]:
+        """Describe the run (or the newest of the id). Of the very first look nothing is forgiven."""
 
         def ask() -> dict[str, Any]:
             answer: dict[str, Any] = self._session.service.get(
@@ -46,12 +50,13 @@ class Follower:
             )
             return answer
 
-        found: dict[str, Any] = ask() if first else self._steadily(ask)
+        found: dict[str, Any] = self._steadily(ask) if self._known else ask()
+        self._known = True
         return found
 
     def records(self, run_id: str | None = None) -> Iterator[dict[str, Any]]:
         """Give the record now, and again and again. Raises TookTooLong when the time is up."""
-        pause, record = _FIRST_PAUSE_SECS, self.record(run_id, first=True)
+        pause, record = _FIRST_PAUSE_SECS, self.record(run_id)
         while True:
             yield record
             left = pause if self._until is None else self._until - time.monotonic()
@@ -87,7 +92,13 @@ class Follower:
         return told["workflow_id"], told["new_run_id"]
 
     def _steadily(self, ask: Any) -> Any:
-        return self._session.service.steadily(ask, self._session.say)
+        left = None if self._until is None else max(0.0, self._until - time.monotonic())
+        try:
+            return self._session.service.steadily(ask, self._session.say, left)
+        except Failed as error:
+            if self._until is None or time.monotonic() < self._until:
+                raise
+            raise TookTooLong(f"{error.message}; {self._timeout_secs:g} s are over") from error
 
 
 def outcome_of(record: dict[str, Any]) -> str:

@@ -149,7 +149,7 @@ def _follow(session: Session, workflow_id: str, after_seq: int, run_id: str | No
     """Print events as they come, to the end of the run, however it ends; say on standard error how it did."""
     follower = Follower(session, workflow_id)
     printed = session.out.growing(EVENTS)
-    for record in follower.records(run_id or follower.record(first=True)["run_id"]):
+    for record in follower.records(run_id or follower.record()["run_id"]):
         for page in follower.events(record, after_seq):
             for event in page:
                 printed(event)

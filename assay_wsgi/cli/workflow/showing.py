@@ -36,7 +36,7 @@ SHORT = 60  # letters of a value in a table
 def show(session: Session, workflow_id: str, compact: bool, run_id: str | None) -> None:
     """Tell a run's history: its steps with their outcomes, what it waits for, failures in full."""
     follower = Follower(session, workflow_id)
-    record = follower.record(run_id, first=True)
+    record = follower.record(run_id)
     events = [event for page in follower.events(record) for event in page]
     steps = Story(events).steps
     for step in [step for step in steps if step.kind == "activity" and step.outcome is None][:ASKED_ABOUT]:

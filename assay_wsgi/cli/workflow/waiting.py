@@ -43,6 +43,7 @@ def wait(session: Session, workflow_id: str, timeout: float, target: str | None,
     """Wait until a run is closed (or has a status).
 
     Exit code 0: it completed (or has the status); 1: it ended otherwise; 2: the time was up first.
+    If the service goes away meanwhile, it is asked again for 30 s, within --timeout; the run itself goes on.
     """
     follower = Follower(session, workflow_id, timeout)
     for record in follower.records(run_id):
@@ -102,7 +103,7 @@ def run(session: Session, timeout: float | None, quiet: bool, idempotency_key: s
     """
     body = asking.new_run_body(given, session.profile.namespace)
     started = session.service.post(f"start {body['workflow_type']}", "workflows", body=body, key=idempotency_key)
-    follower = Follower(session, started["workflow_id"], timeout)
+    follower = Follower(session, started["workflow_id"], timeout, known=True)
     try:
         if not quiet:
             session.say(f"{started['workflow_id']} is started (run {started['run_id']})")
