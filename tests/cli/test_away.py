@@ -11,7 +11,15 @@ from werkzeug import Response
 from tests.cli.stage import call
 from tests.cli.stage import served
 
-RUN = {"id": "r-1", "run_id": "run-r-1-1", "status": "RUNNING", "last_seq": 1, "close_reason": None, "error": None}
+RUN = {
+    "id": "r-1",
+    "run_id": "run-r-1-1",
+    "status": "RUNNING",
+    "last_seq": 1,
+    "close_reason": None,
+    "error": None,
+    "task_failure": None,
+}
 DONE = {**RUN, "status": "COMPLETED", "close_reason": "completed", "result": '"done"', "waiting_for": None}
 
 

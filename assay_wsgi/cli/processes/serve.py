@@ -96,6 +96,8 @@ def serve(
 
 def _refuse_wrong_database(settings: Settings) -> None:
     """Say once what each web process would say at every start. One that is away may come back: that is waited for."""
+    import peewee
+
     from ...domain.errors import AssayError
     from ...domain.errors import Unavailable
     from ...store.store import Store
@@ -106,6 +108,8 @@ def _refuse_wrong_database(settings: Settings) -> None:
         log.warning("the service waits for its database: %s", error)
     except AssayError as error:
         raise click.ClickException(f"{settings.backend.shown}: {error}") from None
+    except peewee.DatabaseError as error:
+        raise click.ClickException(f"{settings.backend.shown} cannot be used: {error}") from None
 
 
 def _commands(

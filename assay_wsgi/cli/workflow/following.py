@@ -57,16 +57,30 @@ class Follower:
     def records(self, run_id: str | None = None) -> Iterator[dict[str, Any]]:
         """Give the record now, and again and again. Raises TookTooLong when the time is up."""
         pause, record = _FIRST_PAUSE_SECS, self.record(run_id)
+        failures = 0
         while True:
             yield record
+            failures = self._tell_failure(record, failures)
             left = pause if self._until is None else self._until - time.monotonic()
             if left <= 0:
-                raise TookTooLong(f"{self.workflow_id} is still {record['status']} after {self._timeout_secs:g} s")
+                raise TookTooLong(
+                    f"{self.workflow_id} is still {record['status']} after {self._timeout_secs:g} s{_why(record)}"
+                )
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECS)
             seen, record = record, self.record(run_id)
             if record["last_seq"] != seen["last_seq"]:
                 pause = _FIRST_PAUSE_SECS
+
+    def _tell_failure(self, record: dict[str, Any], told: int) -> int:
+        """Say that the run's task fails, each time that it has failed once more. Gives how often that is."""
+        failure = record["task_failure"]
+        if failure is None or failure["count"] <= told:
+            return told
+        self._session.say(
+            f"its workflow task fails ({failure['count']}): {printable(failure['message'] or failure['cause'])}"
+        )
+        return int(failure["count"])
 
     def events(self, record: dict[str, Any], after_seq: int = 0) -> Iterator[list[dict[str, Any]]]:
         """Give the events up to those that a record knows of, a page at a time."""
@@ -99,6 +113,15 @@ class Follower:
             if self._until is None or time.monotonic() < self._until:
                 raise
             raise TookTooLong(f"{error.message}; {self._timeout_secs:g} s are over") from error
+
+
+def _why(record: dict[str, Any]) -> str:
+    """Say what a run that is still open suffers from, as far as its record tells."""
+    if record["task_failure"] is not None:
+        return f"; its workflow task fails: assay workflow show {record['id']}"
+    if record["status"] == "PENDING":
+        return f"; no worker of queue {record['task_queue']} has taken it: assay doctor"
+    return ""
 
 
 def outcome_of(record: dict[str, Any]) -> str:

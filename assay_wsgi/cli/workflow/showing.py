@@ -133,7 +133,7 @@ def _end(out: Output, record: dict[str, Any], steps: list[Step]) -> None:
             said = step.progress["last_failure"]
             _failure(out, f"{step.kind} {step.name}, attempt {said.get('attempt')} failed", str(said.get("error")))
     if record["task_failure"] is not None:
-        _failure(out, "its workflow task fails", out.pretty(record["task_failure"]))
+        _task_failure(out, record["task_failure"])
     out.line("")
     if record["paused"] is not None:
         out.line(f"paused: {out.compact(record['paused'])}")
@@ -141,12 +141,27 @@ def _end(out: Output, record: dict[str, Any], steps: list[Step]) -> None:
         out.line(f"asked to cancel at {out.time(record['cancel_requested_at'])}")
     if record["completed_at"] is None:
         waits = [f"{one['kind']} {one['name']}, since {out.time(one['since'])}" for one in record["waiting_for"] or ()]
-        out.line(f"waits for {'; '.join(map(printable, waits)) or 'a worker of queue ' + record['task_queue']}")
+        out.line(f"waits for {'; '.join(map(printable, waits))}" if waits else _next(record))
         return
     if record["status"] == "COMPLETED":
         out.line(f"result {printable(record['result'] or 'null')}")
     else:
         _block(out, outcome_of(record), "")
+
+
+def _task_failure(out: Output, failure: dict[str, Any]) -> None:
+    times = f"{failure['count']} times, last at {out.time(failure['last_at'])}"
+    _failure(out, f"its workflow task fails ({failure['cause']}), {times}", failure["message"] or "")
+    _block(out, failure.get("trace") or "")
+
+
+def _next(record: dict[str, Any]) -> str:
+    """Say what an open run that waits for nothing of its own will come to."""
+    if record["claimed_by"] is not None:
+        return printable(f"worker {record['claimed_by']} has its task")
+    if record["task_failure"] is not None:
+        return "its task is tried again by itself, after a back-off of ten minutes at most"
+    return printable(f"waits for a worker of queue {record['task_queue']} that knows {record['workflow_type']}")
 
 
 def _failure(out: Output, what: str, text: str) -> None:
