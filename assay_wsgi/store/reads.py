@@ -311,35 +311,31 @@ def leases_of_retired(db: Connection, kind: str, limit: int) -> list[LeaseRow]:
 
 def leases_of_other_sessions(db: Connection, kind: str, namespace: str, worker_id: str, session: str) -> list[LeaseRow]:
     """Give leases that a worker took in other sessions than this one."""
-    table, key, held = _LEASES[kind]
-    found = db.rows(
-        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l WHERE l.owner = ? AND l.namespace = ? "
-        f"AND {held} AND (l.session IS NULL OR l.session <> ?)",
-        (worker_id, namespace, session),
-    )
-    return [LeaseRow._make(row) for row in found]
+    return _leases_of(db, kind, namespace, worker_id, "(l.session IS NULL OR l.session <> ?)", session)
 
 
 def leases_of_session(db: Connection, kind: str, namespace: str, worker_id: str, session: str) -> list[LeaseRow]:
     """Give leases that a worker took in this session."""
-    table, key, held = _LEASES[kind]
-    found = db.rows(
-        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l WHERE l.owner = ? AND l.namespace = ? "
-        f"AND {held} AND l.session = ?",
-        (worker_id, namespace, session),
-    )
-    return [LeaseRow._make(row) for row in found]
+    return _leases_of(db, kind, namespace, worker_id, "l.session = ?", session)
 
 
 def leases_of_exchanges(
     db: Connection, kind: str, namespace: str, worker_id: str, session: str, numbers: Iterable[int]
 ) -> list[LeaseRow]:
     """Give leases that these exchanges of a session took."""
+    of_these = f"l.session = ? AND {db.dialect.in_list('l.exchange')}"
+    return _leases_of(db, kind, namespace, worker_id, of_these, session, db.dialect.list_of(numbers))
+
+
+def _leases_of(
+    db: Connection, kind: str, namespace: str, worker_id: str, which: str, *parameters: Any
+) -> list[LeaseRow]:
+    """Give the leases of a worker that fit."""
     table, key, held = _LEASES[kind]
     found = db.rows(
-        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l WHERE l.owner = ? AND l.namespace = ? "
-        f"AND {held} AND l.session = ? AND {db.dialect.in_list('l.exchange')}",
-        (worker_id, namespace, session, db.dialect.list_of(numbers)),
+        f"SELECT l.{key}, l.token, l.namespace, l.owner FROM {table} l "
+        f"WHERE l.owner = ? AND l.namespace = ? AND {held} AND {which}",
+        (worker_id, namespace, *parameters),
     )
     return [LeaseRow._make(row) for row in found]
 
