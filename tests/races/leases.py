@@ -163,62 +163,44 @@ def stale_tokens(contest: Contest, times: int) -> list[str]:
     return faults
 
 
-# -------------------------------------------------------------------- a claim while its worker begins anew
+# ---------------------------------------------- a claim while its worker begins anew, or says good-bye
 
 
 def a_claim_while_its_worker_begins_anew(contest: Contest) -> list[str]:
-    with contest.engine() as engine:
-        given_runs(engine, ["first", "second"])
-        Played(engine, "w", session="s1", queue=racer.QUEUE).begins()
-    with contest.rivals() as (one, two):
-        _polled(one, "w")
-        Duel(
-            one, two, act("claim", worker_id="w", session="s1", workflow=1),
-            act("begin_session", worker_id="w", session="s2"), held_at=racer.CHECKED,
-        )  # fmt: skip
-        _, left = two.does("leases_of_others", worker_id="w", session="s2")
-    return [f"leased in a session that is over: {left}"] if left else []
-
-
-def claims_while_their_worker_begins_anew(contest: Contest, times: int) -> list[str]:
-    with contest.engine() as engine:
-        given_runs(engine, [f"task-{number}" for number in range(40)])
-    faults = []
-    with contest.rivals() as (one, two):
-        for time in range(times):
-            for claimer, beginner in ((one, two), (two, one)):
-                session = f"{time}-{claimer is one}"
-                claimer.does("hold_at", place=racer.GATE)
-                claimer.begins("claim_until_replaced", worker_id="w", session=session)
-                assert claimer.is_held()
-                claimer.goes_on()
-                said = [beginner.does("begin_session", worker_id="w", session=f"{session}-over"), claimer.answers()]
-                if said[0] != ("ok", None) or said[1][0] != "ok" or said[1][1][0] != "session_replaced":
-                    faults.append(f"{session}: {said}")
-                _, left = beginner.does("leases_of_others", worker_id="w", session=f"{session}-over")
-                if left:
-                    faults.append(f"{session}: leased in a session that is over: {left}")
-    return faults
-
-
-# ---------------------------------------------------------------------- a claim while its worker says good-bye
+    return _a_claim_at_the_end(
+        contest, act("begin_session", worker_id="w", session="s2"),
+        act("leases_of_others", worker_id="w", session="s2"),
+    )  # fmt: skip
 
 
 def a_claim_while_its_worker_ends(contest: Contest) -> list[str]:
+    return _a_claim_at_the_end(
+        contest, act("end_session", worker_id="w", session="s1"), act("leases_of", worker_id="w", session="s1")
+    )
+
+
+def claims_while_their_worker_begins_anew(contest: Contest, times: int) -> list[str]:
+    return _claims_at_the_end(contest, times, "begin_session", "leases_of_others", "{}-over")
+
+
+def claims_while_their_worker_ends(contest: Contest, times: int) -> list[str]:
+    return _claims_at_the_end(contest, times, "end_session", "leases_of", "{}")
+
+
+def _a_claim_at_the_end(contest: Contest, end: Act, look: Act) -> list[str]:
+    """Claim in a session while somebody else does what ends it; then look what is leased in one that is over."""
     with contest.engine() as engine:
         given_runs(engine, ["first", "second"])
         Played(engine, "w", session="s1", queue=racer.QUEUE).begins()
     with contest.rivals() as (one, two):
         _polled(one, "w")
-        Duel(
-            one, two, act("claim", worker_id="w", session="s1", workflow=1),
-            act("end_session", worker_id="w", session="s1"), held_at=racer.CHECKED,
-        )  # fmt: skip
-        _, left = two.does("leases_of", worker_id="w", session="s1")
+        Duel(one, two, act("claim", worker_id="w", session="s1", workflow=1), end, held_at=racer.CHECKED)
+        _, left = two.does(look[0], **look[1])
     return [f"leased in a session that is over: {left}"] if left else []
 
 
-def claims_while_their_worker_ends(contest: Contest, times: int) -> list[str]:
+def _claims_at_the_end(contest: Contest, times: int, end: str, look: str, named: str) -> list[str]:
+    """The same, many times with nobody held. `named`: which session the end and the look name."""
     with contest.engine() as engine:
         given_runs(engine, [f"task-{number}" for number in range(40)])
     faults = []
@@ -230,10 +212,11 @@ def claims_while_their_worker_ends(contest: Contest, times: int) -> list[str]:
                 claimer.begins("claim_until_replaced", worker_id="w", session=session)
                 assert claimer.is_held()
                 claimer.goes_on()
-                said = [ender.does("end_session", worker_id="w", session=session), claimer.answers()]
+                told = {"worker_id": "w", "session": named.format(session)}
+                said = [ender.does(end, **told), claimer.answers()]
                 if said[0] != ("ok", None) or said[1][0] != "ok" or said[1][1][0] != "session_replaced":
                     faults.append(f"{session}: {said}")
-                _, left = ender.does("leases_of", worker_id="w", session=session)
+                _, left = ender.does(look, **told)
                 if left:
                     faults.append(f"{session}: leased in a session that is over: {left}")
     return faults
