@@ -11,8 +11,9 @@ from typing import Any
 
 from .. import jsontext
 from ..domain.errors import Invalid
+from ..domain.requests import LONGEST_NAME
 
-MAX_ID_CHARS = 255
+MAX_ID_CHARS = LONGEST_NAME
 MAX_RUN_ID_CHARS = 300  # run-<workflow id>-<key>
 MAX_TEXT_CHARS = 4096
 MAX_TOKEN_CHARS = 256

@@ -8,6 +8,8 @@ from flask import Blueprint
 
 from ..domain.commands import ContinueAsNew
 from ..domain.errors import AssayError
+from ..domain.requests import ID_CONFLICT
+from ..domain.requests import ID_REUSE
 from ..domain.requests import MAIN
 from ..domain.requests import ListFilter
 from ..domain.requests import SentSignal
@@ -41,8 +43,6 @@ from .references import run_ref
 MAX_BATCH = 1000
 MAX_CURSOR_CHARS = 1000
 STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT")
-ID_CONFLICT = ("fail", "use_existing", "terminate_existing")
-ID_REUSE = ("allow", "allow_failed_only", "reject")
 SIGNAL_ID = "Yours: a signal with the same id is not taken twice."
 
 bp = Blueprint("assay_workflows", __name__)

@@ -14,6 +14,9 @@ from .commands import Command
 from .errors import AssayError
 
 MAIN = "main"  # the namespace that always exists, and the queue of those who name none
+LONGEST_NAME = 255  # characters of an id or a name
+ID_CONFLICT = ("fail", "use_existing", "terminate_existing")  # when a run of this id is open
+ID_REUSE = ("allow", "allow_failed_only", "reject")  # when the newest run of this id is closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,8 @@ class StartRun:
     task_queue: str = MAIN
     input: str | None = None
     search_attributes: Mapping[str, Any] | None = None
-    id_conflict: str = "fail"  # fail | use_existing | terminate_existing: when a run of this id is open
-    id_reuse: str = "allow"  # allow | allow_failed_only | reject: when the newest run of this id is closed
+    id_conflict: str = "fail"  # one of ID_CONFLICT
+    id_reuse: str = "allow"  # one of ID_REUSE
     execution_timeout_secs: float | None = None  # of the run and all that continue it
     run_timeout_secs: float | None = None  # of each run
 

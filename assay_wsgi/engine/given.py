@@ -10,15 +10,14 @@ from typing import Any
 
 from ..domain.commands import ContinueAsNew
 from ..domain.errors import Invalid
+from ..domain.requests import ID_CONFLICT
+from ..domain.requests import ID_REUSE
+from ..domain.requests import LONGEST_NAME
 from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from ..jsontext import loads
 
-LONGEST_NAME = 255  # characters
-_CHOICES = {
-    "id_conflict": ("fail", "use_existing", "terminate_existing"),
-    "id_reuse": ("allow", "allow_failed_only", "reject"),
-}
+_CHOICES = {"id_conflict": ID_CONFLICT, "id_reuse": ID_REUSE}
 
 
 def start(request: StartRun) -> StartRun:
