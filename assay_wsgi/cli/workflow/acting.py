@@ -98,7 +98,10 @@ def continue_as_new(
     run_id: str | None,
     idempotency_key: str | None,
 ) -> None:
-    """Close a run and start the next one like it; of a closed run, start a fresh one like it."""
+    """Close a run and start the next one like it; of a closed run, start a fresh one like it.
+
+    Its input is what is given here, null without --input: that of the run before is not taken over.
+    """
     body: dict[str, Any] = {
         "input": asking.value_of(input), "workflow_id": new_id, "workflow_type": workflow_type, "task_queue": queue,
     }  # fmt: skip
