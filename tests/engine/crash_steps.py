@@ -178,11 +178,12 @@ def given_a_lease(ns: str, *first: Operation) -> Generator[Step, None, ClaimedRu
 
 
 def given_a_lease_again(ns: str) -> Generator[Step, None, ClaimedRun]:
-    """Lease the task of a run that was started before."""
-    claimed = Submission((), taker(ns, workflows=1))
+    """Lease the task of a run that was started before: the only one that is ready, so that all trials get the same."""
+    claimed = Submission((), taker(ns, workflows=2))
     yield claimed
     assert claimed.taker is not None
-    return claimed.taker.workflows[0]
+    (lease,) = claimed.taker.workflows
+    return lease
 
 
 def given_activities(
