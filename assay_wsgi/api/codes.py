@@ -109,6 +109,18 @@ IS_WRONG = {
     ),
 }  # fmt: skip
 
+IS_NOT_ALLOWED = {
+    "unauthorized": Code(
+        401, "Who are you?", "There is no credential, or none that is good: unknown, revoked, expired. Which of these "
+        "is not said.",
+        "Send `Authorization: Bearer` with an API key or a token of the issuer. An admin makes keys.",
+    ),
+    "insufficient_role": Code(
+        403, "Not with this role", "The caller is known and may not do this. `error` names the roles that may.",
+        "Use a key that has such a role, or ask an admin for one.",
+    ),
+}  # fmt: skip
+
 IS_NOT_THERE = {
     "not_found": Code(
         404, "Not found", "There is no such thing. The text begins with `not found: `.",
@@ -195,6 +207,10 @@ IS_IN_ANOTHER_STATE = {
 }  # fmt: skip
 
 NOT_NOW = {
+    "issuer_unavailable": Code(
+        503, "The token's issuer is away", "The issuer's keys cannot be fetched, and none that are kept fit the token.",
+        "Try again, and look after the issuer.",
+    ),
     "outcome_unknown": Code(
         503, "Nobody can tell whether it was applied", "The connection to the database was lost in the commit, and the "
         "database cannot be asked.",
@@ -224,6 +240,7 @@ NEVER = {
 GROUPS = {
     "The request cannot be read": CANNOT_BE_READ,
     "The request is read, and wrong": IS_WRONG,
+    "The caller may not": IS_NOT_ALLOWED,
     "The thing is not there": IS_NOT_THERE,
     "The thing is there, in another state": IS_IN_ANOTHER_STATE,
     "Not now": NOT_NOW,

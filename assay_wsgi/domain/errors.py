@@ -6,6 +6,10 @@ AssayError
 |   +-- LeaseLost, StaleAttempt, WorkflowClosed, UnhandledEvents, Nondeterminism, ...
 +-- Invalid             the request itself is wrong
 |   +-- BadCommand, WrongTransaction, ...
++-- Unauthorized        nobody knows who calls
+|   +-- InvalidToken
++-- Forbidden           the caller is known and may not do this
+|   +-- NoRole
 +-- Unavailable         try again: nothing was decided (or, OutcomeUnknown, nobody can tell)
 """
 
@@ -161,6 +165,26 @@ class IdempotencyKeyReused(Invalid):
     code = "idempotency_key_reused"
 
 
+class Unauthorized(AssayError):
+    """There is no credential, or none that is good. The answer never says which: nobody learns what exists."""
+
+    code = "unauthorized"
+
+
+class InvalidToken(Unauthorized):
+    """The token is malformed, expired, of another issuer or not signed by it. The text is for the log alone."""
+
+
+class Forbidden(AssayError):
+    """The caller is known, and has no role that may do this."""
+
+    code = "insufficient_role"
+
+
+class NoRole(Forbidden):
+    """The token is good, and maps to no role here."""
+
+
 class Unavailable(AssayError):
     """The store cannot do it now. Nothing was written; try again."""
 
@@ -177,3 +201,9 @@ class OutcomeUnknown(Unavailable):
     """The connection was lost during the commit and nobody could be asked. It may have been applied."""
 
     code = "outcome_unknown"
+
+
+class IssuerUnavailable(Unavailable):
+    """The keys of the token's issuer cannot be fetched, and none that are kept fit. Try again."""
+
+    code = "issuer_unavailable"

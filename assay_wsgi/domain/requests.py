@@ -16,6 +16,7 @@ from .errors import AssayError
 MAIN = "main"  # the namespace that always exists, and the queue of those who name none
 LONGEST_NAME = 255  # characters of an id or a name
 ID_CONFLICT = ("fail", "use_existing", "terminate_existing")  # when a run of this id is open
+ROLES = ("viewer", "worker", "operator", "admin")  # of a caller, in one namespace or in all
 ID_REUSE = ("allow", "allow_failed_only", "reject")  # when the newest run of this id is closed
 
 
