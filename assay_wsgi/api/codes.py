@@ -76,6 +76,11 @@ IS_WRONG = {
         422, "Invalid search attribute", "An attribute has a bad name, or a value that is no plain value.",
         "Names are a letter or `_`, then letters, digits, `_ . : -`. Values are text, numbers, true, false or null.",
     ),
+    "invalid_cron": Code(
+        422, "Invalid cron expression", "A cron expression cannot be read, or never fires. `position` is the column "
+        "where it goes wrong.",
+        "`error` says what would be right. [Cron](cron.md) has the grammar.",
+    ),
     "invalid_cursor": Code(
         422, "Invalid cursor", "The cursor was not made by this service.", "Take it from the `Link` header, unchanged."
     ),
@@ -90,6 +95,10 @@ IS_WRONG = {
     "invalid_idempotency_key": Code(
         422, "Invalid Idempotency-Key", "The key is empty, too long, or holds more than visible ASCII.",
         "Send 1 to 255 visible ASCII characters, for instance a UUID.",
+    ),
+    "invalid_timezone": Code(
+        422, "Invalid time zone", "There is no IANA zone of this name.",
+        "Send a name such as `Europe/Berlin`; `error` may know the one that is meant.",
     ),
     "invalid_type": Code(
         422, "Wrong type", "A value is of another JSON type than it must be; `true` and `1.0` are no integers.",

@@ -5,7 +5,7 @@ AssayError
 +-- Conflict            the thing is there, but not in a state that allows it
 |   +-- LeaseLost, StaleAttempt, WorkflowClosed, UnhandledEvents, Nondeterminism, ...
 +-- Invalid             the request itself is wrong
-|   +-- BadCommand, WrongTransaction, ...
+|   +-- BadCommand, InvalidCron, WrongTransaction, ...
 +-- Unauthorized        nobody knows who calls
 |   +-- InvalidToken
 +-- Forbidden           the caller is known and may not do this
@@ -157,6 +157,18 @@ class BadCommand(Invalid):
     """A command of a turn is unknown or malformed; `index` names it."""
 
     code = "bad_command"
+
+
+class InvalidCron(Invalid):
+    """A cron expression cannot be read, or never fires; `position` is the column where it goes wrong."""
+
+    code = "invalid_cron"
+
+
+class InvalidTimezone(Invalid):
+    """There is no zone of this name."""
+
+    code = "invalid_timezone"
 
 
 class IdempotencyKeyReused(Invalid):

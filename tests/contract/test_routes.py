@@ -32,6 +32,8 @@ NOT_BY_A_REQUEST = {
     "unauthorized": "takes a service that asks who calls: tests/auth",
     "insufficient_role": "takes a service that asks who calls: tests/auth",
     "issuer_unavailable": "takes an issuer that is away: tests/auth",
+    "invalid_cron": "takes a schedule",
+    "invalid_timezone": "takes a schedule",
     "signal_limit": "takes ten thousand signals",
     "outcome_unknown": "takes a database that dies in a commit",
     "schema_mismatch": "takes a database of another build",
