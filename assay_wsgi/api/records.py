@@ -85,6 +85,13 @@ class SignalTaken(Done):
     repeated = _flag("Only where true: it was taken before, and is not taken twice.")
 
 
+class RetriedNow(Done):
+    """What waited for its back-off and is ready now."""
+
+    task = _flag("Whether the run's workflow task waited.")
+    activities = _integer("How many of its activities waited.")
+
+
 class RunRecord(Record):
     """A run."""
 

@@ -1,4 +1,4 @@
-"""Runs: start, list, describe, history, signal, cancel, terminate, state."""
+"""Runs: start, list, describe, history, signal, retry now, cancel, terminate, state."""
 
 from __future__ import annotations
 
@@ -349,6 +349,30 @@ def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, A
     with admission().waiting():
         answer = engine().workflows.signal_with_start(request, sent, idempotency=key)
     return answer if answer["started"] else Answer(answer, 200)
+
+
+class RetryNowBody(Body):
+    """What is tried again."""
+
+    activities = Checked(
+        checks.boolean, load_default=True, says="Whether activities that wait between attempts are, too."
+    )
+
+
+@bp.post("/workflows/<workflow_id>/retry-now")
+@operation(
+    body=RetryNowBody,
+    query=OneRun,
+    returns=records.RetriedNow,
+    refuses=("not_found", "ambiguous_namespace", "workflow_closed"),
+    example={"activities": True},
+    names={"workflow_id": ("The run's workflow id.", "order-8")},
+)
+def retry_now(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -> Any:
+    """End a run's back-off: what failed and waits to be tried again is ready at once, and its next wait is short."""
+    key = idempotency(raw)
+    with admission().waiting():
+        return engine().workflows.retry_now(run_ref(workflow_id, query), activities=body["activities"], idempotency=key)
 
 
 @bp.post("/workflows/<workflow_id>/cancel")

@@ -268,6 +268,17 @@ def give_back(run: Run, activity: Activity, now: float) -> Change:
     return Change(answer=True, activities=[ready])
 
 
+def hurried(activity: Activity, now: float) -> Activity | None:
+    """Give an activity that waits between attempts as one that is ready now; None where it does not wait.
+
+    Its attempts stay counted: they are part of its tokens, and max_attempts is the author's word.
+    """
+    if activity.status != ActivityStatus.PENDING or activity.visible_at <= now:
+        return None
+    ready = activity._replace(visible_at=now)
+    return ready._replace(deadline_at=deadline(ready, None, None))
+
+
 def backoff(activity: Activity) -> float:
     """Give the seconds between this attempt and the next, shortened by up to the `jitter` share.
 

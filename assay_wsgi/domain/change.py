@@ -113,7 +113,10 @@ class RunPen:
         return seq
 
     def wake(self) -> None:
-        """Make the run ready, unless it is: a row that is there keeps its place and its back-off."""
+        """Make the run ready, unless it is: a row that is there keeps its place and its back-off.
+
+        What ends a back-off is `tasks.hurried`: an operator's wish, and a cancel.
+        """
         if self.task is None:
             run = self.run
             self.task = Task(

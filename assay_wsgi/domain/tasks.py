@@ -1,4 +1,4 @@
-"""The lease on a workflow task: fail it, let it run out, give it back.
+"""The lease on a workflow task: fail it, let it run out, give it back; and the end of its back-off.
 
 A failed task never closes or pauses the run: the failure is kept on the run, where people see it, and
 the task comes again after 1, 2, 4 ... seconds, at most ten minutes.
@@ -93,6 +93,18 @@ def give_back(task: Task | None, now: float) -> Change:
     if task is None or task.token is None:
         return Change(answer=False)
     return Change(answer=True, tasks=[_ready(task, now)])
+
+
+def hurried(task: Task | None, now: float) -> Task | None:
+    """End a task's back-off: it is ready by now, and after its next failure it waits as after a first one.
+
+    A lease goes on. But the failure that it may end in must not begin the long wait anew, so it counts as the first.
+    """
+    if task is None:
+        return None
+    ready_at = min(task.ready_at, now) if task.token is None else task.ready_at
+    known = (task.attempt, task.ready_at) == (0, ready_at)
+    return task if known else task._replace(attempt=0, ready_at=ready_at)
 
 
 def _ready(task: Task, ready_at: float) -> Task:

@@ -1,4 +1,4 @@
-"""The life of a run, as its callers see it: start, signal, cancel, terminate.
+"""The life of a run, as its callers see it: start, signal, retry now, cancel, terminate.
 
 (start) --> PENDING --first claim--> RUNNING --turn--> COMPLETED | FAILED | CANCELLED
                |                        |
@@ -10,11 +10,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from ..jsontext import dumps
 from ..jsontext import embed
 from ..jsontext import loads
+from . import activities
+from . import tasks
 from . import timers
 from .change import Change
 from .change import RunPen
@@ -25,6 +28,7 @@ from .errors import AlreadyStarted
 from .errors import AlreadyTerminal
 from .errors import SignalLimit
 from .errors import WorkflowClosed
+from .model import Activity
 from .model import CloseReason
 from .model import Run
 from .model import Signal
@@ -158,6 +162,26 @@ def append_signal(pen: RunPen, name: str, payload: str | None, signal_id: str | 
     return seq
 
 
+def retry_now(run: Run, task: Task | None, waiting: Iterable[Activity], now: float) -> Change:
+    """End the back-off of a run's task, and of those of its activities `waiting` that are between attempts.
+
+    Answers whether the task waited, and how many activities. Raises WorkflowClosed.
+    """
+    if run.closed:
+        raise WorkflowClosed(
+            f"workflow {run.workflow_id} is {run.status}: it has nothing to try again",
+            run_id=run.run_id, run_status=run.status,
+        )  # fmt: skip
+    ready = [one for activity in waiting if (one := activities.hurried(activity, now)) is not None]
+    again = tasks.hurried(task, now)
+    waited = task is not None and task.token is None and task.ready_at > now
+    return Change(
+        answer={"ok": True, "run_id": run.run_id, "task": waited, "activities": len(ready)},
+        tasks=[] if again is None or again is task else [again],
+        activities=ready,
+    )
+
+
 def cancel(
     run: Run, task: Task | None, reason: str | None, now: float, find_parent: FindParent = nobody,
     grace_secs: float = CANCEL_GRACE_SECS,
@@ -177,8 +201,12 @@ def cancel(
 
 
 def request_cancel(pen: RunPen, reason: str | None, grace_secs: float) -> None:
-    """Append a cancel request, of which a worker must learn; the grace is for the case that there is none."""
+    """Append a cancel request, of which a worker must learn; the grace is for the case that there is none.
+
+    It ends a back-off: up to ten minutes would make the wish to end the slowest of all.
+    """
     seq = pen.waking_event("WorkflowCancelRequested", dumps({"reason": reason}))
+    pen.task = tasks.hurried(pen.task, pen.clock)
     pen.set(cancel_requested_at=pen.now, cancel_seq=seq, signal_seq=seq, waiting_for=None)
     pen.set(deadline_at=_earliest(pen.run, pen.now + grace_secs))
 

@@ -1,4 +1,4 @@
-"""What is done to runs from outside: started, signalled, cancelled, ended, continued.
+"""What is done to runs from outside: started, signalled, tried again, cancelled, ended, continued.
 
 Who does it is handed in: the committer, in a transaction of the engine's own, or a guest of a transaction of the
 program that embeds the engine. A run is named by its workflow id, or by a RunRef.
@@ -33,6 +33,7 @@ from .operations import CancelRun
 from .operations import ContinueRun
 from .operations import Keyed
 from .operations import Operation
+from .operations import RetryNow
 from .operations import SignalRun
 from .operations import SignalWithStart
 from .operations import Start
@@ -144,6 +145,17 @@ class Steering:
         """
         start = self._start(request)
         return self._do(SignalWithStart(start.request, start.workflow_id, given.signal(sent)), idempotency)
+
+    def retry_now(
+        self, ref: RunRef | str, *, activities: bool = True, idempotency: Idempotency | None = None
+    ) -> dict[str, Any]:
+        """Have what a run waits to try again tried at once: its failing task, and `activities` between attempts.
+
+        Answers run_id, `task` (whether that waited) and `activities` (how many did). The task's next back-off is the
+        first one again, also where a worker is at it; the attempts of activities stay counted. Raises NotFound,
+        WorkflowClosed, AmbiguousNamespace, IdempotencyKeyReused.
+        """
+        return self._do(RetryNow(*named(self._doer.read, as_ref(ref)), activities), idempotency)
 
     def cancel(
         self, ref: RunRef | str, reason: str | None = None, *, idempotency: Idempotency | None = None

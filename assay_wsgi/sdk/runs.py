@@ -135,6 +135,15 @@ class WorkflowHandle(Generic[R]):
         """Send a signal: once, however often the sending is repeated. Raises NotFound, WorkflowClosed."""
         self._post(f"/signal/{segment(name)}", {"payload": payload, "signal_id": signal_id or uuid.uuid4().hex})
 
+    def retry_now(self, activities: bool = True) -> bool:
+        """Have what failed and waits to be tried again tried at once: once its worker is mended, say.
+
+        That is the run's workflow task, and its `activities` between attempts. Returns whether anything waited.
+        Raises NotFound, WorkflowClosed.
+        """
+        answer = self._post("/retry-now", {"activities": activities})
+        return bool(answer["task"] or answer["activities"])
+
     def cancel(self, reason: str | None = None) -> None:
         """Ask the run to end: its code hears of it at its next step. Raises NotFound if it is closed."""
         self._post("/cancel", {"reason": reason})

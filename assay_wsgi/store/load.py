@@ -80,6 +80,8 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
     """Load what hangs below the locked runs, each kind with one query."""
     if needs.activities:
         _load_activities(db, needs.activities, rows)
+    if needs.pending:
+        _load_pending(db, needs.pending, rows)
     if needs.seqs:
         _load_by_seq(db, needs.seqs, rows)
     if needs.timers:
@@ -268,6 +270,23 @@ def _load_activities(db: Connection, keys: set[int], rows: Rows) -> None:
             rows.by_seq[activity.run_key, activity.seq] = activity
 
 
+def _load_pending(db: Connection, run_keys: set[int], rows: Rows) -> None:
+    locked = sorted(run_keys & rows.runs.keys())
+    sql = (
+        f"SELECT {ACTIVITIES.listed} FROM workflow_activities WHERE {db.dialect.in_list('run_key')} "
+        "AND status = 'PENDING' ORDER BY activity_key"
+    )
+    for row in db.rows(sql, (db.dialect.list_of(locked),)):
+        _put_activity(Activity._make(row), rows)
+    rows.pending.update(locked)
+
+
+def _put_activity(activity: Activity, rows: Rows) -> None:
+    rows.by_seq[activity.run_key, activity.seq] = activity
+    rows.activities[activity.activity_key] = activity
+    rows.activity_runs[activity.activity_key] = activity.run_key
+
+
 def _load_by_seq(db: Connection, seqs: set[tuple[int, int]], rows: Rows) -> None:
     source = db.dialect.records((("run_key", "bigint"), ("seq", "integer")))
     parameter = db.dialect.records_of(("run_key", "seq"), sorted(seqs))
@@ -277,10 +296,7 @@ def _load_by_seq(db: Connection, seqs: set[tuple[int, int]], rows: Rows) -> None
     )
     rows.by_seq.update(dict.fromkeys(seqs))
     for row in db.rows(sql, (parameter,)):
-        activity = Activity._make(row)
-        rows.by_seq[activity.run_key, activity.seq] = activity
-        rows.activities[activity.activity_key] = activity
-        rows.activity_runs[activity.activity_key] = activity.run_key
+        _put_activity(Activity._make(row), rows)
 
 
 def _load_timers(db: Connection, wanted: set[tuple[int, int]], rows: Rows) -> None:

@@ -36,6 +36,7 @@ class Needs:
     workers: set[tuple[str, str]] = field(default_factory=set)  # (namespace, worker_id)
     namespaces: set[str] = field(default_factory=set)  # whether they are there
     emptied: set[str] = field(default_factory=set)  # namespaces to lock, and whether they hold anything
+    pending: set[int] = field(default_factory=set)  # run_key: its activities that no worker has
     open_activities: set[int] = field(default_factory=set)  # run_key: how many have no outcome
     signal_counts: set[int] = field(default_factory=set)  # run_key
 

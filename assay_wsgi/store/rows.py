@@ -83,6 +83,7 @@ class Rows:
         self.namespaces: dict[str, bool] = {}  # whether it is there
         self.emptied: dict[str, Contents | None] = {}  # locked; None = not there
         self.held_namespaces: set[str] = set()
+        self.pending: set[int] = set()  # runs whose activities that no worker has are all loaded
         self.open_activity_counts: dict[int, int] = {}
         self.signal_counts: dict[int, int] = {}
         # what is to be written
@@ -248,6 +249,12 @@ class Rows:
         if run_key not in self.signal_counts:
             raise Missing(Needs(signal_counts={run_key}))
         return self.signal_counts[run_key] + sum(signal.run_key == run_key for signal in self.signals)
+
+    def pending_activities(self, run_key: int) -> list[Activity]:
+        """Give the activities of a run that wait for a worker, or for their next attempt. Raises Missing."""
+        if run_key not in self.pending:
+            raise Missing(Needs(pending={run_key}))
+        return [one for one in self.activities.values() if one.run_key == run_key and one.status == "PENDING"]
 
     def open_activities(self, run_key: int) -> int:
         """Count the activities of a run that have no outcome. Raises Missing."""

@@ -10,11 +10,15 @@ from flask.testing import FlaskClient
 class WorkerOverHttp:
     """A worker that is played by hand: one session of exchanges."""
 
-    def __init__(self, client: FlaskClient, worker_id: str = "w-1", session: str = "s-1", queue: str = "main") -> None:
+    def __init__(
+        self, client: FlaskClient, worker_id: str = "w-1", session: str = "s-1", queue: str = "main",
+        namespace: str = "main",
+    ) -> None:  # fmt: skip
         self.client = client
         self.url = f"/api/v1/workers/{worker_id}/exchange"
         self.session = session
         self.queue = queue
+        self.namespace = namespace
         self.n = 0
 
     def exchange(self, **more: Any) -> dict[str, Any]:
@@ -27,7 +31,7 @@ class WorkerOverHttp:
     def send(self, **more: Any) -> Any:
         """Do the same, whatever the answer."""
         self.n += 1
-        body = {"session": self.session, "n": self.n, "queue": self.queue, **more}
+        body = {"session": self.session, "n": self.n, "queue": self.queue, "namespace": self.namespace, **more}
         if self.n == 1:
             body.setdefault("worker", {"identity": "played by hand", "sdk": "none/0"})
         return self.client.post(self.url, json=body)

@@ -1,4 +1,4 @@
-"""POST: signal, cancel, terminate."""
+"""POST: signal, retry now, cancel, terminate."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_signal_names_may_hold_anything_but_slashes(client: FlaskClient) -> None
     assert json.loads(event["payload"])["signal"] == "step done?"
 
 
-@pytest.mark.parametrize("act", ["signal/go", "cancel", "terminate"])
+@pytest.mark.parametrize("act", ["signal/go", "retry-now", "cancel", "terminate"])
 def test_acting_on_an_unknown_run_is_404(client: FlaskClient, act: str) -> None:
     for target in (
         f"{URL}/none/{act}",
@@ -85,6 +85,28 @@ def test_a_signal_to_a_closed_run_is_409(client: FlaskClient, a_run: dict[str, A
     refused = response.get_json()
     assert (response.status_code, refused["code"]) == (409, "workflow_closed")
     assert (refused["run_id"], refused["run_status"], refused["status"]) == (a_run["run_id"], "FAILED", 409)
+
+
+def test_a_closed_run_has_nothing_to_retry(client: FlaskClient) -> None:
+    client.post(f"{URL}/a/terminate")
+
+    response = client.post(f"{URL}/a/retry-now")
+
+    assert (response.status_code, response.get_json()["code"]) == (409, "workflow_closed")
+
+
+def test_a_failing_task_is_tried_again_at_once(
+    client: FlaskClient, worker: WorkerOverHttp, a_run: dict[str, Any]
+) -> None:
+    failure = {"cause": "bug", "message": "it broke"}
+    worker.exchange(workflow_results=[{"task_token": worker.task()["task_token"], "failure": failure}])
+
+    response = client.post(f"{URL}/a/retry-now")
+
+    answer = response.get_json()
+    assert (response.status_code, set(answer)) == (200, set(records.RetriedNow().fields))
+    assert answer == {"ok": True, "run_id": a_run["run_id"], "task": True, "activities": 0}
+    assert worker.task()["workflow_id"] == "a"
 
 
 @pytest.mark.parametrize("act", ["cancel", "terminate"])

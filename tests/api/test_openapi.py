@@ -289,6 +289,7 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     failure = {"task_token": turn["task_token"], "cause": "bug"}
     visit("POST", f"{API}/workflow-tasks/{turn['workflow_id']}/fail", failure)
     visit("GET", f"{API}/workflows/{turn['workflow_id']}")
+    visit("POST", f"{API}/workflows/{turn['workflow_id']}/retry-now", {"activities": False})
 
     attempt = visit("POST", f"{API}/tasks/poll", mine)
     work, held = f"{API}/tasks/{attempt['id']}", {"task_token": attempt["task_token"]}

@@ -6,7 +6,18 @@ import shlex
 from typing import NamedTuple
 
 ACTING = frozenset(
-    {"start", "start-batch", "run", "signal", "signal-with-start", "cancel", "terminate", "continue-as-new", "add"}
+    {
+        "start",
+        "start-batch",
+        "run",
+        "signal",
+        "signal-with-start",
+        "retry-now",
+        "cancel",
+        "terminate",
+        "continue-as-new",
+        "add",
+    }
     | {"complete", "fail", "heartbeat", "release", "create", "delete"}
 )
 
@@ -102,6 +113,9 @@ CASES = [
     Case("workflow/signal", "no_json", "order-1 approve '{'"),
     Case("workflow/signal-with-start", "open", f"order-1 approve 1 --signal-id s1 {NEW_RUN}"),
     Case("workflow/signal-with-start", "started", "new-1 approve --type Greet"),
+    Case("workflow/retry-now", "failing", "stuck-1 --namespace other --activities --idempotency-key k1"),
+    Case("workflow/retry-now", "nothing", "order-1 --no-activities"),
+    Case("workflow/retry-now", "closed", "done-1 --run-id run-done-1-1"),
     Case("workflow/cancel", "asked", "order-1 --reason 'too late' --idempotency-key k1"),
     Case("workflow/cancel", "closed", "done-1 --run-id run-done-1-1"),
     Case("workflow/terminate", "ended", "order-1 --reason 'too late' --idempotency-key k1"),

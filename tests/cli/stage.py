@@ -85,7 +85,10 @@ def _played() -> tuple[bytes, float]:
 
 
 def _play(client: Any, clock: Clock) -> None:
-    """One run at work with a step of each kind, one completed, one failed, one with an awkward id, one continued."""
+    """One run at work with a step of each kind, one completed, one failed, one with an awkward id, one continued.
+
+    In another namespace one whose code fails.
+    """
 
     def start(workflow_type: str, workflow_id: str, **more: Any) -> None:
         body = {"workflow_type": workflow_type, "workflow_id": workflow_id, "task_queue": "default", **more}
@@ -121,6 +124,10 @@ def _play(client: Any, clock: Clock) -> None:
     clock.advance(60)
     (attempt,) = worker.exchange(activity_slots=1)["activity_tasks"]
     start("Greet", "a/b c?#", namespace="other")
+    start("Greet", "stuck-1", namespace="other", task_queue="slow")
+    worker = WorkerOverHttp(client, "w-2", queue="slow", namespace="other")
+    failure = {"cause": "KeyError", "message": "'who'", "trace": 'File "greet.py", line 7\n'}
+    worker.exchange(workflow_results=[{"task_token": worker.task()["task_token"], "failure": failure}])
 
 
 def call(monkeypatch: Any, *arguments: str, terminal: bool = False, stdin: str = "") -> Said:

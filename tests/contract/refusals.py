@@ -149,6 +149,11 @@ ACTS = [
          lambda w: w.post(f"{NONE}/signal/go", [])),
     _api("POST", "/workflows/<workflow_id>/signal/<name>", 409, "workflow_closed",
          lambda w: w.post(f"/workflows/{w.closed()}/signal/go", [])),
+    _api("POST", "/workflows/<workflow_id>/retry-now", 404, "not_found", lambda w: w.post(f"{NONE}/retry-now", [])),
+    _api("POST", "/workflows/<workflow_id>/retry-now", 409, "workflow_closed",
+         lambda w: w.post(f"/workflows/{w.closed()}/retry-now", [])),
+    _api("POST", "/workflows/<workflow_id>/retry-now", 422, "invalid_type",
+         lambda w: w.post(f"/workflows/{w.started()}/retry-now", {"activities": "all"})),
     _api("POST", "/workflows/<workflow_id>/cancel", 404, "not_found", lambda w: w.post(f"{NONE}/cancel", [])),
     # assay 0.1.8 answers 404 here, and its dashboard and CLI count on it.
     _api("POST", "/workflows/<workflow_id>/cancel", 404, "already_terminal",
@@ -283,7 +288,7 @@ AMBIGUOUS = [
         _api("POST", f"/workflows/<workflow_id>/{rest}", 409, "ambiguous_namespace",
              lambda w, rest=rest, body=body: w.post(f"/workflows/{_in_two_namespaces(w)}/{rest}", body))
         for rest, body in (
-            ("signal/<name>", []), ("cancel", []), ("terminate", []), ("continue-as-new", []),
+            ("signal/<name>", []), ("retry-now", []), ("cancel", []), ("terminate", []), ("continue-as-new", []),
             ("activities", {"name": "a", "seq": 1}),
         )
     ),

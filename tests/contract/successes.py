@@ -80,6 +80,12 @@ def _old_session(w: Caller) -> requests.Response:
     return _exchange(w, worker=None, session="s-0", n=2, workflow_slots=1)
 
 
+def _failing(w: Caller) -> requests.Response:
+    task = w.leased()
+    w.post(f"/workflow-tasks/{task['workflow_id']}/fail", {"task_token": task["task_token"]}).raise_for_status()
+    return w.post(f"/workflows/{task['workflow_id']}/retry-now", [])
+
+
 def _in_namespace(w: Caller) -> str:
     w.started(namespace=w.id("space"))
     return w.id("space")
@@ -172,6 +178,11 @@ RUNS = [
     _api("POST", "/workflows/<workflow_id>/signal-with-start", 200,
          lambda w: w.post(f"/workflows/{w.started()}/signal-with-start", {"workflow_type": "Hello", "signal": "go"}),
          has=shapes.STARTED, says={"started": False, "event_seq": 2}),
+    _api("POST", "/workflows/<workflow_id>/retry-now", 200, lambda w: _failing(w), has=shapes.DONE,
+         says={"ok": True, "task": True, "activities": 0}),
+    _api("POST", "/workflows/<workflow_id>/retry-now", 200,
+         lambda w: w.post(f"/workflows/{w.started()}/retry-now", {"activities": False}), has=shapes.DONE,
+         says={"ok": True, "task": False, "activities": 0}),
     _api("POST", "/workflows/<workflow_id>/cancel", 200, lambda w: w.post(f"/workflows/{w.started()}/cancel", {}),
          has=shapes.DONE, says={"ok": True}),
     _api("POST", "/workflows/<workflow_id>/terminate", 200,

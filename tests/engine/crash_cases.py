@@ -45,6 +45,7 @@ from assay_wsgi.engine.operations import RetireWorker
 from assay_wsgi.engine.operations import SignalRun
 from assay_wsgi.engine.operations import TaskLease
 from assay_wsgi.engine.operations import TerminateRun
+from tests.engine.crash_backoffs import BACKOFFS
 from tests.engine.crash_families import FAMILIES
 from tests.engine.crash_families import FAMILY_PAIRS
 from tests.engine.crash_steps import NOW
@@ -468,6 +469,7 @@ CASES = (
     Case(claim_activities, again=(), claims=(0, 2)),
     Case(hand_in_a_turn_and_claim_what_it_made_ready, again=(REPEATED,), claims=(1, 1)),
     Case(write_who_was_seen, again=()),
+    *BACKOFFS,
     *FAMILIES,
 )
 

@@ -27,6 +27,7 @@ from assay_wsgi.domain.requests import Poll
 from assay_wsgi.domain.requests import RunRef
 from assay_wsgi.domain.requests import SentSignal
 from assay_wsgi.domain.requests import StartRun
+from assay_wsgi.domain.requests import TaskFailure
 from assay_wsgi.domain.requests import TurnReport
 from assay_wsgi.domain.requests import WorkerInfo
 from assay_wsgi.engine import Engine
@@ -231,6 +232,10 @@ class Racer:
             taken += [] if key is None else [key]
         return taken
 
+    def retry_now(self, workflow_id: str, activities: bool = True) -> Any:
+        """Have a run tried again at once."""
+        return self.engine.workflows.retry_now(_ref(workflow_id), activities=activities)
+
     def cancel(self, workflow_id: str) -> Any:
         """Ask a run to end."""
         return self.engine.workflows.cancel(_ref(workflow_id))
@@ -247,6 +252,11 @@ class Racer:
     def turn(self, token: str, commands: tuple[Any, ...]) -> Any:
         """Hand in a turn."""
         return self._hand_in(workflow_results=(TurnReport(task_token=token, commands=commands),))
+
+    def fail_turn(self, token: str) -> Any:
+        """Report that a workflow task failed."""
+        failure = TaskFailure(cause="bug", message="it broke")
+        return self._hand_in(workflow_results=(TurnReport(task_token=token, failure=failure),))
 
     def report(self, token: str) -> Any:
         """Hand in an activity's result."""

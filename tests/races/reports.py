@@ -6,12 +6,14 @@ Each function runs its race and gives what went wrong.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Mapping
 
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import FailWorkflow
 from assay_wsgi.domain.requests import RunRef
 from tests.engine.stories import Played
+from tests.engine.stories import put
 from tests.engine.stories import rows
 
 from . import racer
@@ -197,3 +199,50 @@ def never_lost(contest: Contest, said: Mapping[str, tuple[Said, Said]]) -> list[
                 continue
             faults.append(f"{name}: accepted and lost: {outcome}, {kinds}, ready: {bool(ready)}")
     return faults
+
+
+# ------------------------------------------------- an operator's "retry now" beside who works on the task
+
+
+def a_retry_during_a_failing_turn(contest: Contest) -> list[str]:
+    with contest.engine() as engine:
+        tokens = given_taken_runs(engine, ["w"])
+        put(engine, "UPDATE workflow_tasks SET attempt = 9")
+    with contest.rivals() as (one, two):
+        Duel(one, two, act("fail_turn", token=tokens["w"]), act("retry_now", workflow_id="w"))
+    return _still_waits(contest, ["w"])
+
+
+def retries_during_failing_turns(contest: Contest, times: int) -> list[str]:
+    with contest.engine() as engine:
+        tokens = given_taken_runs(engine, [f"w-{time}" for time in range(times)])
+        put(engine, "UPDATE workflow_tasks SET attempt = 9")
+    fails = [[act("fail_turn", token=token) for token in tokens.values()]]
+    retries = [[act("retry_now", workflow_id=name) for name in tokens]]
+    with contest.rivals() as (one, two):
+        contest.storm(one, two, (fails, retries), in_step=True)
+    return _still_waits(contest, tokens)
+
+
+def _still_waits(contest: Contest, names: Iterable[str]) -> list[str]:
+    """Give the runs that wait long although they were to be tried at once; a second after a first failure is none."""
+    with contest.engine() as engine:
+        found = rows(
+            engine, "SELECT w.workflow_id, t.token, t.attempt FROM workflow_tasks t JOIN workflows w USING (run_key)"
+        )
+    left = {name: (token, attempt) for name, token, attempt in found}
+    return [f"{name}: still waits: {left[name]}" for name in names if left[name] not in ((None, 0), (None, 1))]
+
+
+def a_claim_during_a_retry(contest: Contest) -> list[str]:
+    with contest.engine() as engine:
+        given_runs(engine, ["w"])
+        put(engine, "UPDATE workflow_tasks SET attempt = 9")
+        Played(engine, "a", queue=racer.QUEUE).begins()
+    with contest.rivals() as (one, two):
+        claim = act("claim", worker_id="a", session="s1", workflow=1)
+        duel = Duel(one, two, act("retry_now", workflow_id="w", activities=False), claim)
+    taken = len(duel.second[1]["taken"])
+    with contest.engine() as engine:
+        ((leased,),) = rows(engine, "SELECT COUNT(*) FROM workflow_tasks WHERE token IS NOT NULL")
+    return [] if leased == taken else [f"handed out {taken} times, leased {leased} times"]

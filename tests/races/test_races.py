@@ -7,6 +7,8 @@ starts of one id                             unique index (open id)       either
 starts under one Idempotency-Key             unique index (answers)       either of unique index, BEGIN IMMEDIATE
 two who end, steer or signal one run         run lock                     BEGIN IMMEDIATE
 a signal while its run closes                run lock                     BEGIN IMMEDIATE
+a retry now while the turn fails             run lock                     BEGIN IMMEDIATE
+a claim while its run is tried again now     run lock                     BEGIN IMMEDIATE
 two pollers, one queue                       claim lock                   BEGIN IMMEDIATE
 a poller beside one that claims              SKIP LOCKED                  -
 a token after its lease was taken back       token check                  token check
@@ -75,11 +77,14 @@ from .old_way import starts_during_deletions
 from .old_way import two_polls_held
 from .old_way import two_reports_without_token
 from .old_way import two_starts_by_signals
+from .reports import a_claim_during_a_retry
+from .reports import a_retry_during_a_failing_turn
 from .reports import a_signal_and_a_completion
 from .reports import a_signal_during_a_close
 from .reports import a_writer_beside_a_busy_one
 from .reports import pairs
 from .reports import pairs_held
+from .reports import retries_during_failing_turns
 from .reports import signals_and_completions
 from .reports import signals_during_closes
 from .reports import steer
@@ -126,6 +131,13 @@ RACES = (
         "a signal during a close", a_signal_during_a_close,
         {kind: (*locks, "unique index (event numbers)") for kind, locks in LOCKS.items()},
         "accepted and lost: ('ok', 'ok')", 1, signals_during_closes, (80, 200),
+    ),
+    Race(
+        "a retry now during a failing turn", a_retry_during_a_failing_turn, LOCKS, "w: still waits: (None, 10)",
+        1, retries_during_failing_turns, (40, 200),
+    ),
+    Race(
+        "a claim during a retry now", a_claim_during_a_retry, LOCKS, "handed out 1 times, leased 0 times",
     ),
     Race(
         "two pollers", two_pollers_held, {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("claim lock",)},

@@ -67,15 +67,16 @@ def test_a_result_that_does_not_come_in_time(client: Client, network: Network, p
             "/signal/go%20on",
             {"payload": {"by": 1}, "signal_id": "s-1"},
         ),
+        (lambda run: run.retry_now(activities=False), "/retry-now", {"activities": False}),
         (lambda run: run.cancel("enough"), "/cancel", {"reason": "enough"}),
         (lambda run: run.terminate(), "/terminate", {"reason": None}),
     ],
-    ids=["signal", "cancel", "terminate"],
+    ids=["signal", "retry-now", "cancel", "terminate"],
 )
 def test_what_is_done_to_a_run_is_done_once(
     client: Client, network: Network, pauses: list[float], act: Callable[[Any], None], path: str, body: Any
 ) -> None:
-    network.answers(LOST, {"ok": True})
+    network.answers(LOST, {"ok": True, "task": True, "activities": 0})
 
     act(client.handle("o-1", run_id="r-1"))
 

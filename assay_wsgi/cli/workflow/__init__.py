@@ -21,6 +21,7 @@ COMMANDS = {
     "result": "workflow.waiting:result",
     "signal": "workflow.acting:signal",
     "signal-with-start": "workflow.starting:signal_with_start",
+    "retry-now": "workflow.acting:retry_now",
     "cancel": "workflow.acting:cancel",
     "terminate": "workflow.acting:terminate",
     "continue-as-new": "workflow.acting:continue_as_new",

@@ -1,4 +1,4 @@
-"""`assay workflow signal`, `cancel`, `terminate` and `continue-as-new`."""
+"""`assay workflow signal`, `retry-now`, `cancel`, `terminate` and `continue-as-new`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,32 @@ def signal(
     )  # fmt: skip
     again = " already" if answer.get("repeated") else ""
     _done(session, f"signal {name} was{again} sent to {workflow_id}", answer)
+
+
+@click.command("retry-now", cls=EngineCommand)
+@click.argument("workflow_id", metavar="ID")
+@click.option(
+    "--activities/--no-activities", default=True,
+    help="Whether activities between attempts are tried, too.  [default: they are]",
+)  # fmt: skip
+@asking.run_id
+@asking.idempotency_key
+@pass_session
+def retry_now(
+    session: Session, workflow_id: str, activities: bool, run_id: str | None, idempotency_key: str | None
+) -> None:
+    """Try at once what failed and waits for its back-off: when its worker is mended, say.
+
+    The wait after the next failure is short again. Attempts of activities stay counted.
+    """
+    answer = session.service.post(
+        f"retry {workflow_id} now", "workflows", workflow_id, "retry-now",
+        body={"activities": activities}, key=idempotency_key, **session.which(run_id),
+    )  # fmt: skip
+    task, count = answer["task"], answer["activities"]
+    told = ["its workflow task"] * task + [f"{count} activit{'y' if count == 1 else 'ies'}"] * (count > 0)
+    waited = f"tries again now: {' and '.join(told)}" if told else "has nothing that waits to be tried again"
+    session.out.done(f"{workflow_id} {waited}", **{name: answer[name] for name in ("run_id", "task", "activities")})
 
 
 @click.command(cls=EngineCommand)

@@ -26,6 +26,7 @@ from .runs import ExpireRun
 from .runs import FinishFollowup
 from .runs import FireTimer
 from .runs import OnRun
+from .runs import RetryNow
 from .runs import SignalRun
 from .runs import SignalWithStart
 from .runs import Start
@@ -42,6 +43,6 @@ __all__ = [
     "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ContinueRun", "CreateNamespace",
     "DeleteNamespace", "DropRun", "EndSession", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup",
     "FireTimer", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation",
-    "ReleaseActivity", "ReportActivity", "RetireWorker", "SignalRun", "SignalWithStart", "Start", "TakeTurn",
-    "TaskLease", "TerminateRun",
+    "ReleaseActivity", "ReportActivity", "RetireWorker", "RetryNow", "SignalRun", "SignalWithStart", "Start",
+    "TakeTurn", "TaskLease", "TerminateRun",
 ]  # fmt: skip

@@ -127,6 +127,19 @@ class SignalWithStart(Operation):
 
 
 @dataclass(frozen=True)
+class RetryNow(OnRun):
+    """End the back-off of a run's task, and of its activities where they are meant too."""
+
+    activities: bool
+    weight = 50  # a run may have many that wait
+
+    def decide(self, rows: Rows, now: float) -> Change:
+        run = self.run(rows)
+        waiting = rows.pending_activities(run.run_key) if self.activities and not run.closed else ()
+        return workflows.retry_now(run, rows.task(run.run_key), waiting, now)
+
+
+@dataclass(frozen=True)
 class CancelRun(OnRun):
     """Ask a run to end."""
 
