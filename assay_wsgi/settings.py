@@ -240,6 +240,48 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JwtSettings:
+    """Whose tokens are taken, and what they are worth. What each text may say is known to `auth/trust.py`."""
+
+    issuer: str | None = setting(
+        "ASSAY_AUTH_ISSUER", None, "URL",
+        "Take bearer tokens (JWT) of this OpenID Connect issuer, named exactly as its tokens name it. "
+        "https, except on loopback.",
+        shown_default="none",
+    )  # fmt: skip
+    audience: str | None = setting(
+        "ASSAY_AUTH_AUDIENCE", None, "name",
+        "What tokens must name as their audience (`aud`). It must be set where an issuer is.",
+        shown_default="none",
+    )  # fmt: skip
+    algorithms: str = setting(
+        "ASSAY_AUTH_ALGORITHMS", "RS256,ES256,EdDSA", "names",
+        "The signatures that are taken: some of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA.",
+    )  # fmt: skip
+    role_claim: str | None = setting(
+        "ASSAY_AUTH_ROLE_CLAIM", None, "name",
+        "The claim that holds a caller's groups or roles, dots leading inwards: `groups`, `realm_access.roles`. "
+        "While it is not set, every valid token may do everything.",
+        shown_default="none",
+    )  # fmt: skip
+    role_map: str | None = setting(
+        "ASSAY_AUTH_ROLE_MAP", None, "entries",
+        "Which values of that claim give which role: `platform=admin; orders=operator@orders; orders=worker@orders`. "
+        "A token with none of them is refused with 403.",
+        shown_default="none",
+    )  # fmt: skip
+    jwks_hosts: str = setting(
+        "ASSAY_AUTH_JWKS_HOSTS", "", "hosts",
+        "Where else than at its own host the issuer may keep its keys: `www.googleapis.com`.",
+        shown_default="none",
+    )  # fmt: skip
+    leeway_secs: float = setting(
+        "ASSAY_AUTH_LEEWAY_SECS", 30.0, "seconds",
+        "How far the issuer's clock may be off; at most 300.", minimum=0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSettings:
     """What every process of ours needs to know."""
 
