@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from typing import Any
 from typing import NamedTuple
@@ -30,15 +29,6 @@ class Header(NamedTuple):
 
     algorithm: str
     key_id: str
-
-
-def is_jwt(token: str) -> bool:
-    """Say whether the token begins with the header of a JWT: then it is one, whether or not it is valid."""
-    first, dot, _ = token.partition(".")
-    try:
-        return bool(dot) and isinstance(json.loads(_decoded(first)), dict)
-    except (InvalidToken, ValueError, RecursionError):
-        return False
 
 
 def read_header(token: str) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from jwt import PyJWK
@@ -11,8 +12,10 @@ from jwt.exceptions import PyJWTError
 
 from ..domain.errors import InvalidToken
 from ..domain.errors import NoRole
+from ..settings import JwtSettings
 from . import claims
 from . import compact
+from .issuer import fetch_keys
 from .jwks import Keys
 from .principal import Principal
 from .roles import EVERYWHERE
@@ -32,7 +35,13 @@ class Verifier:
         self._clock = clock
         self._jws = PyJWS(algorithms=trust.algorithms)
 
-    def principal(self, token: str) -> Principal:
+    @classmethod
+    def of(cls, settings: JwtSettings, clock: Callable[[], float]) -> Verifier:
+        """Make the verifier that the settings ask for. Raises SettingsError."""
+        trust = Trust.of(settings)
+        return cls(trust, Keys(partial(fetch_keys, trust)), clock)
+
+    def verify(self, token: str) -> Principal:
         """Say who sends this token. Raises InvalidToken, NoRole, IssuerUnavailable."""
         held = self._proven(token)
         subject = claims.check(held, self._trust, self._clock())

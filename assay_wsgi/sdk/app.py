@@ -25,6 +25,8 @@ from .lifespan import L
 from .lifespan import Lifespan
 from .lifespan import manager
 from .retry import Retry
+from .transport import Token
+from .transport import present
 from .worker import Worker
 from .worker import WorkerOptions
 
@@ -41,18 +43,19 @@ class Assay:
     """Workflows and activities of one program, and the service they run on.
 
     What is not given comes from the environment: ASSAY_ENGINE_URL, ASSAY_API_KEY_FILE or ASSAY_API_KEY,
-    ASSAY_NAMESPACE, ASSAY_QUEUE. Raises ValueError for a key file that cannot be read.
+    ASSAY_NAMESPACE, ASSAY_QUEUE. A key file is read again when it changes; `token` may also be a function that gives
+    the key that is good now. Raises ValueError for a key file that cannot be read.
     """
 
     def __init__(
         self,
         url: str | None = None,
-        token: str | None = None,
+        token: Token = None,
         namespace: str | None = None,
         queue: str | None = None,
     ) -> None:
         self.url = url or surroundings.url()
-        self.token = token or surroundings.token()
+        self._token = token or surroundings.token()
         self.namespace = namespace or surroundings.namespace()
         self.queue = queue or surroundings.queue()
         self.workflows: dict[str, WorkflowDefinition[..., Any]] = {}
@@ -177,10 +180,15 @@ class Assay:
         return definition
 
     @property
+    def token(self) -> str | None:
+        """The key that is good now."""
+        return present(self._token)
+
+    @property
     def client(self) -> Client:
         """A client of the app's service and namespace, with the app's queue for what it starts."""
         if self._client is None:
-            self._client = Client(self.url, self.token, self.namespace, queue=self.queue)
+            self._client = Client(self.url, self._token, self.namespace, queue=self.queue)
         return self._client
 
     def include(self, other: Assay) -> None:
@@ -203,7 +211,7 @@ class Assay:
         """
         settings: dict[str, Any] = {
             "url": self.url,
-            "token": self.token,
+            "token": self._token,
             "namespace": self.namespace,
             "queue": self.queue,
         }

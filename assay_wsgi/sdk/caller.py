@@ -30,6 +30,7 @@ from .jsontext import dumps
 from .jsontext import loads
 from .transport import Connection
 from .transport import Reply
+from .transport import Token
 from .transport import Unreachable
 
 PAGE = 1_000  # rows in one request
@@ -58,7 +59,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 class Caller:
     """Calls one service. Threads may share it: each has a connection of its own, unless one is given."""
 
-    def __init__(self, url: str, token: str | None, patience: float, connection: Connection | None = None) -> None:
+    def __init__(self, url: str, token: Token, patience: float, connection: Connection | None = None) -> None:
         self.patience = patience  # seconds
         self._url = url
         self._token = token

@@ -35,6 +35,7 @@ from .starts import StartRequest
 from .starts import start_body
 from .transport import DEFAULT_URL
 from .transport import Connection
+from .transport import Token
 from .transport import segment
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Client:
     def __init__(
         self,
         url: str = DEFAULT_URL,
-        token: str | None = None,
+        token: Token = None,
         namespace: str = "main",
         queue: str = "default",
         patience: float = PATIENCE_SECS,

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from typing import Callable
 from typing import NamedTuple
+from typing import Union
 from urllib.parse import quote
 
 import requests
@@ -17,6 +19,14 @@ from ..version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 CONNECT_SECS = 3.05
+
+
+Token = Union[str, Callable[[], str], None]  # a key that stays, or a function that gives the one that is good now
+
+
+def present(token: Token) -> str | None:
+    """Return the key that is good now."""
+    return token() if callable(token) else token
 
 
 class Unreachable(Exception):
@@ -46,7 +56,7 @@ class Reply(NamedTuple):
 class Connection:
     """A kept-alive connection. Raises Unreachable from `call`."""
 
-    def __init__(self, url: str, token: str | None = None, session: requests.Session | None = None) -> None:
+    def __init__(self, url: str, token: Token = None, session: requests.Session | None = None) -> None:
         self._base = url.rstrip("/") + "/api/v1"
         self._session = session or requests.Session()
         self._headers = {
@@ -54,8 +64,7 @@ class Connection:
             "Content-Type": "application/json",
             "User-Agent": f"assay-python/{__version__}",
         }
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+        self._token = token
         # The environment's proxies and certificates, looked up once: per call it costs a quarter of the call.
         self._settings = self._session.merge_environment_settings(self._base, {}, False, None, None)
 
@@ -69,12 +78,14 @@ class Connection:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send one request and return the answer, whatever its status."""
+        token = present(self._token)
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
         request = requests.PreparedRequest()
         # Prepared by hand, not by the session: a ~/.netrc must not replace the token.
         request.prepare(
             method=method,
             url=self._base + path,
-            headers={**self._headers, **headers} if headers else self._headers,
+            headers={**self._headers, **bearer, **(headers or {})},
             data=body,
             params={name: value for name, value in (params or {}).items() if value is not None},
             cookies={},

@@ -49,6 +49,7 @@ from .settle import AGAIN
 from .settle import Settler
 from .transport import DEFAULT_URL
 from .transport import Connection
+from .transport import Token
 from .turns import Turns
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class WorkerOptions(TypedDict, total=False):
     """How a worker works. What is left out, or None, is as the app or Worker has it."""
 
     url: str | None
-    token: str | None
+    token: Token
     namespace: str | None
     queue: str | None
     worker_id: str | None  # a name that stays, so that a crash costs no time
@@ -89,7 +90,7 @@ class Worker:
         workflows: Mapping[str, WorkflowDefinition[..., Any]],
         activities: Mapping[str, ActivityDefinition[..., Any]],
         url: str = DEFAULT_URL,
-        token: str | None = None,
+        token: Token = None,
         namespace: str = "main",
         queue: str = "default",
         worker_id: str | None = None,

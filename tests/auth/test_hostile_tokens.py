@@ -270,7 +270,7 @@ def verifier(asked: list[None]) -> Verifier:
         return read_keys([OURS.jwk, RSA.jwk], trust.algorithms)
 
     checks = Verifier(trust, Keys(fetch, lambda: NOW), lambda: NOW)
-    checks.principal(says())
+    checks.verify(says())
     return checks
 
 
@@ -279,7 +279,7 @@ def test_a_hostile_token_is_refused_for_its_own_reason_and_nobody_is_asked(
     verifier: Verifier, asked: list[None], reason: str, name: str
 ):
     with pytest.raises(InvalidToken) as refused:
-        verifier.principal(HOSTILE[reason][name])
+        verifier.verify(HOSTILE[reason][name])
 
     assert str(refused.value) == reason
     assert len(asked) == 1
@@ -314,4 +314,4 @@ def test_there_are_many_of_them_and_no_two_are_the_same():
     ids=lambda good: good[-8:],
 )
 def test_a_good_token_says_who_it_is(verifier: Verifier, good: str):
-    assert verifier.principal(good).name.startswith(f"{ISSUER}#")
+    assert verifier.verify(good).name.startswith(f"{ISSUER}#")

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk.__main__ import command
+from assay_wsgi.sdk.transport import Connection
+from tests.sdk.network import Network
 from tests.sdk.service import Service
 
 
@@ -45,6 +48,45 @@ def test_the_key_is_read_from_a_file_and_trimmed(tmp_path: Path, monkeypatch: py
 
     assert Assay().token == "secret"
     assert Assay(token="mine").token == "mine"
+
+
+def test_a_key_file_is_read_again_when_it_has_changed_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first")
+    monkeypatch.setenv("ASSAY_API_KEY_FILE", str(file))
+    app = Assay()
+    assert app.token == "first"
+
+    other = tmp_path / "next"
+    other.write_text("second")
+    other.replace(file)
+    assert app.token == "second"
+
+    file.unlink()
+    assert app.token == "second"
+    file.write_text(" ")
+    assert [app.token, app.token] == ["second", "second"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"ASSAY_API_KEY_FILE names {file}, which holds no key: the key that was there before is used"
+    ]
+
+    file.write_text("third")
+    assert app.token == "third"
+
+
+def test_each_request_brings_the_key_that_is_good_then() -> None:
+    network, keys = Network(), iter(["first", "second"])
+    session = requests.Session()
+    session.mount("http://", network)
+    connection = Connection("http://engine:8080", lambda: next(keys), session)
+    network.answers({}, {})
+
+    connection.call("GET", "/health")
+    connection.call("GET", "/health")
+
+    assert [request.headers["Authorization"] for request in network.sent] == ["Bearer first", "Bearer second"]
 
 
 @pytest.mark.parametrize(
