@@ -27,7 +27,7 @@ sidecar: setup ## Run the sidecar alone (BACKEND=url)
 	@exec $(BIN)/assay sidecar $(if $(BACKEND),--backend '$(BACKEND)')
 
 test: setup ## Run the tests, on SQLite and a real PostgreSQL
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-slow: setup ## Run the long tier: every fault at every call, long races, long walks
 	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest -m slow $(ARGS)

@@ -7,6 +7,7 @@ event that an engine has written is one that `domain/events.py` declares.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 for _name in list(os.environ):
     if (_name.startswith("ASSAY_") and not _name.startswith("ASSAY_TEST_")) or _name == "DATABASE_URL":
         del os.environ[_name]
+
+# Nor is the deaf ear of a test process that another one started: its children would not hear Ctrl-C either.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Clock:

@@ -51,6 +51,18 @@ ONLY_THE_FIRST = """
     while True:"""
 FALLING = STEADY.replace("\n    while True:", ONLY_THE_FIRST.format(otherwise="sys.exit(7)"))
 MUTE = STEADY.replace("\n    while True:", ONLY_THE_FIRST.format(otherwise="signal.pause()"))
+# It serves only when its parent knows of the death.
+KILLING = STEADY.replace(
+    "\n    while True:",
+    """
+    old = int(open(sys.argv[1]).readline())
+    if old != os.getpid():
+        os.kill(old, signal.SIGKILL)
+        while os.path.exists(f"/proc/{old}"):
+            os.sched_yield()
+    os.write(int(os.environ["ASSAY_READY_FD"]), b".")
+    while True:""",
+)
 DEAF_SERVING = SERVING.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
 DEAF = STEADY.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
 CLINGING = """
@@ -252,7 +264,7 @@ def test_a_replacement_that_never_serves_replaces_nothing(family, source, compla
 
 
 def test_a_child_that_dies_while_it_is_replaced_is_replaced_all_the_same(family):
-    parent = family(web=MUTE.replace("signal.pause()", "os.kill(int(open(sys.argv[1]).readline()), 9)"))
+    parent = family(web=KILLING)
     parent.says("told READY=1")
 
     parent.process.send_signal(signal.SIGHUP)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,10 +37,17 @@ class Ear:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
+def folder() -> Iterator[Path]:
+    """A folder near the root: the path of a socket may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="hints-") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[Opened]:
     ears: list[Ear] = []
 
-    def make(store_id: str = "store", directory: Path = tmp_path) -> Ear:
+    def make(store_id: str = "store", directory: Path = folder) -> Ear:
         ears.append(Ear(directory, store_id))
         return ears[-1]
 
@@ -70,7 +78,7 @@ def test_another_store_hears_nothing(opened: Opened) -> None:
     assert sockets(stranger).isdisjoint(sockets(sender))
 
 
-def test_a_hint_reaches_another_process(opened: Opened, tmp_path: Path) -> None:
+def test_a_hint_reaches_another_process(opened: Opened, folder: Path) -> None:
     ear = opened()
     program = (
         "import sys; from pathlib import Path; from assay_wsgi.engine.hints import Hints\n"
@@ -79,19 +87,19 @@ def test_a_hint_reaches_another_process(opened: Opened, tmp_path: Path) -> None:
         "hints.close()\n"
     )
 
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=PATIENCE_SECS)
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True, timeout=PATIENCE_SECS)
 
     assert ear.hears() == [Hint("sidecar", "main", "", 1)]
 
 
-def test_the_socket_of_a_killed_process_is_taken_away(opened: Opened, tmp_path: Path) -> None:
+def test_the_socket_of_a_killed_process_is_taken_away(opened: Opened, folder: Path) -> None:
     sender, ear = opened(), opened()
     program = (
         "import os, sys; from pathlib import Path; from assay_wsgi.engine.hints import Hints\n"
         "hints = Hints('store', print, directory=Path(sys.argv[1]))\n"
         f"os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=PATIENCE_SECS)
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=False, timeout=PATIENCE_SECS)
     assert len(sockets(sender)) == 3
 
     sender.hints.send([WORK])
@@ -146,14 +154,14 @@ def test_what_is_no_hint_is_ignored(opened: Opened, datagram: bytes) -> None:
     assert ear.hears() == [Hint(*WORK)]
 
 
-def test_a_listener_that_raises_hears_the_next_one(opened: Opened, tmp_path: Path) -> None:
+def test_a_listener_that_raises_hears_the_next_one(opened: Opened, folder: Path) -> None:
     heard: queue.Queue[list[Hint]] = queue.Queue()
 
     def listen(hints: list[Hint]) -> None:
         heard.put(hints)
         raise LookupError("not now")
 
-    touchy = Hints("store", listen, directory=tmp_path)
+    touchy = Hints("store", listen, directory=folder)
     touchy.start()
     sender = opened()
 
@@ -175,9 +183,9 @@ def test_many_hints_travel_in_several_datagrams_and_too_long_ones_not_at_all(ope
     assert heard == [Hint(*hint) for hint in many]
 
 
-def test_a_full_queue_does_not_hold_the_sender(opened: Opened, tmp_path: Path) -> None:
+def test_a_full_queue_does_not_hold_the_sender(opened: Opened, folder: Path) -> None:
     sender = opened()
-    deaf = Hints("store", lambda hints: None, directory=tmp_path)  # binds, and never listens
+    deaf = Hints("store", lambda hints: None, directory=folder)  # binds, and never listens
 
     for _ in range(2000):
         sender.hints.send([WORK])
@@ -185,10 +193,10 @@ def test_a_full_queue_does_not_hold_the_sender(opened: Opened, tmp_path: Path) -
     deaf.close()
 
 
-def test_where_no_socket_can_be_made_hints_go_nowhere(opened: Opened, tmp_path: Path) -> None:
-    too_long = tmp_path / ("x" * 100)
+def test_where_no_socket_can_be_made_hints_go_nowhere(opened: Opened, folder: Path) -> None:
+    too_long = folder / ("x" * 100)
     too_long.mkdir()
-    a_file = tmp_path / "file"
+    a_file = folder / "file"
     a_file.touch()
 
     for directory in (too_long, a_file):
@@ -198,16 +206,16 @@ def test_where_no_socket_can_be_made_hints_go_nowhere(opened: Opened, tmp_path: 
         ear.hints.close()
 
 
-def test_a_folder_that_others_can_write_to_is_not_used(opened: Opened, tmp_path: Path) -> None:
-    (tmp_path / f"assay-{os.getuid()}").mkdir(mode=0o700)
-    (tmp_path / f"assay-{os.getuid()}").chmod(0o777)
+def test_a_folder_that_others_can_write_to_is_not_used(opened: Opened, folder: Path) -> None:
+    (folder / f"assay-{os.getuid()}").mkdir(mode=0o700)
+    (folder / f"assay-{os.getuid()}").chmod(0o777)
 
     assert not opened().hints.available
 
 
-def test_a_folder_behind_a_link_is_not_used(opened: Opened, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir(mode=0o700)
-    (tmp_path / f"assay-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+def test_a_folder_behind_a_link_is_not_used(opened: Opened, folder: Path) -> None:
+    (folder / "elsewhere").mkdir(mode=0o700)
+    (folder / f"assay-{os.getuid()}").symlink_to(folder / "elsewhere")
 
     assert not opened().hints.available
 
