@@ -31,7 +31,7 @@ test: setup ## Run the tests, on SQLite and a real PostgreSQL
 
 test-slow: setup ## Run the long tier: every fault at every call, long races, long walks
 	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest -m slow $(ARGS)
-	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest tests/engine/test_random_walk.py tests/engine/test_family_walk.py tests/engine/test_chain_walk.py $(ARGS)
+	ASSAY_TEST_LONG=1 $(BIN)/python -m pytest tests/engine/test_random_walk.py tests/engine/test_family_walk.py tests/engine/test_chain_walk.py tests/domain/test_cron_oracle.py tests/domain/test_cron_zones.py $(ARGS)
 
 fuzz: setup ## Send bad requests, long: raw bytes, then what the API's description allows
 	$(BIN)/python -m tests.fuzz.raw $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import commands
+from . import cron
 from . import errors
 from . import events
 from . import limits
@@ -15,6 +16,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/routes.md": routes.rendered,
     "reference/commands.md": commands.rendered,
     "reference/events.md": events.rendered,
+    "reference/cron.md": cron.rendered,
     "reference/errors.md": errors.rendered,
     "explain/limits.md": limits.rendered,
 }

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from assay_wsgi.domain.cron import parse
 from assay_wsgi.domain.errors import InvalidCron
@@ -279,3 +285,86 @@ def test_a_zone_that_is_not_known_is_refused_with_one_that_may_be_meant(timezone
 )
 def test_a_zone_has_an_iana_name(timezone: str):
     assert len(upcoming("0 0 * * *", 3, timezone)) == 3
+
+
+@settings(deadline=None)
+@given(
+    st.text(alphabet=st.one_of(st.sampled_from("0123456789*/-,?LW# @MONJAFRSUhdms\t"), st.characters()), max_size=60)
+)
+def test_whatever_is_sent_is_read_or_refused(text: str):
+    refusal = ""
+    try:
+        assert parse(text).after(-1.0) is not None
+    except InvalidCron as refused:
+        refusal = refused.message
+
+    assert refusal.isprintable()
+
+
+def test_texts_of_refusals_stay_short():
+    long = "x" * 255
+
+    assert len(told(f"{long}")[0]) < 600
+    assert len(told(f"@every {long[:240]}")[0]) < 400
+
+
+def calls(asked: Callable[[], object]) -> int:
+    """How many calls of functions of Python it takes to answer."""
+    counted = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        asked()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+YEAR = 365 * 86400.0
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "0 0 31 2,4,6,9,11 *",
+        "0 0 0 31 2,4,6,9,11 MON-FRI",
+        "0 0 0 31W 2 ?",
+        "0 0 0 29 2 MON 2026-2043",
+        "0 59 23 31 12 ? 2100",
+        "59 59 23 31 12 SAT 2095-2100",
+    ],
+)
+def test_the_rarest_ticks_cost_no_more_than_the_months_up_to_2100(expression: str):
+    def ask() -> None:
+        with suppress(InvalidCron):
+            parse(expression, "Europe/Berlin").after(0.0)
+
+    assert calls(ask) < 15_000
+
+
+def test_the_newest_of_millions_of_ticks_is_found_without_walking_over_them():
+    every_second = parse("* * * * * *", "Europe/Berlin")
+    noon = moment("2026-07-01T12:00:00")
+
+    assert every_second.latest(noon - YEAR, noon + 0.5) == noon
+    assert every_second.count(noon - YEAR, noon + 0.5) == int(YEAR) - 3600  # the hour that came twice
+    assert calls(lambda: every_second.latest(0.0, noon)) < 50
+    assert calls(lambda: every_second.count(noon - YEAR, noon)) < 10_000
+    assert calls(lambda: every_second.count(0.0, noon, at_most=1_000)) < 50
+
+
+def test_a_count_that_is_bounded_says_so_many_or_more():
+    hourly, every_hour = parse("0 * * * *"), parse("@every 1h")
+
+    for cron in (hourly, every_hour):
+        assert cron.count(0.0, YEAR) == 8760
+        assert cron.count(0.0, YEAR, at_most=1_000) == 1_000
+        assert cron.count(0.0, 7200.0, at_most=1_000) == 2
+        assert cron.count(7200.0, 0.0) == 0
+        assert cron.latest(7200.0, 0.0) is None
+        assert cron.latest(0.0, 3599.9) is None

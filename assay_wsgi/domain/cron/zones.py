@@ -41,14 +41,15 @@ def wall(moment: int, of: zoneinfo.ZoneInfo) -> int:
     return moment + _offset(moment, of)
 
 
-def stretches(day: int, of: zoneinfo.ZoneInfo) -> list[Stretch]:
+@functools.lru_cache(maxsize=4096)  # the day of a change takes some 40 looks at the zone, each other day two
+def stretches(day: int, of: zoneinfo.ZoneInfo) -> tuple[Stretch, ...]:
     """Give the wall seconds of a day (in days since the epoch), those of the first time only."""
     # Offsets are less than a day: two days around it hold all moments of this day, and what may have shown it before.
     midnight = day * DAY
     first, last = midnight - 2 * DAY, midnight + 2 * DAY
     offset = _offset(first, of)
     if offset == _offset(last, of):  # no zone was ever changed and changed back within four days
-        return [Stretch(midnight, midnight + DAY, offset)]
+        return (Stretch(midnight, midnight + DAY, offset),)
     found = []
     shown = midnight  # wall seconds before this one are another day's, or were there before
     for begins, ends in _periods(first, last, of):
@@ -57,7 +58,7 @@ def stretches(day: int, of: zoneinfo.ZoneInfo) -> list[Stretch]:
         if start < stop:
             found.append(Stretch(start, stop, offset))
         shown = max(shown, ends + offset)
-    return found
+    return tuple(found)
 
 
 def _periods(first: int, last: int, of: zoneinfo.ZoneInfo) -> Iterator[tuple[int, int]]:
