@@ -194,6 +194,11 @@ class EngineSettings:
         "Connections to the database for reading, in each process.", minimum=1,
     )  # fmt: skip
 
+    @property
+    def worker_quiet_secs(self) -> float:
+        """A worker not heard of for so long is shown as silent; one that lives is heard of every 30 s, busy or not."""
+        return self.worker_silence_secs / 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:

@@ -1,4 +1,4 @@
-"""Namespaces, and the queues inside them."""
+"""Namespaces, the queues inside them, and what waits there."""
 
 from __future__ import annotations
 
@@ -99,3 +99,10 @@ class QueuesQuery(ListQuery):
 def queues(query: dict[str, Any]) -> Any:
     """Count what waits and runs, by queue."""
     return engine().queues.stats(query["namespace"])
+
+
+@bp.get("/backlog")
+@operation(query=QueuesQuery, returns=records.Backlog, many=True)
+def backlog(query: dict[str, Any]) -> Any:
+    """Tell what waits and what fails, by queue and type, and how many workers would take it."""
+    return engine().queues.backlog(query["namespace"])

@@ -296,6 +296,10 @@ class WorkerRecord(Record):
     max_concurrent_activities = _integer("As it said; nobody enforces it.")
     active_tasks = _integer("How many leases it holds.")
     last_heartbeat = _time("When it was last heard of; written at most every ten seconds.")
+    silent_secs = _integer(
+        "How long it was not heard of, where that is more than half the time after which it is retired; else null.",
+        allow_none=True,
+    )
     registered_at = _time("When it first registered.")
     sdk = _text("Which SDK it uses, if it said so.", allow_none=True)
 
@@ -341,7 +345,25 @@ class QueueStats(Record):
     waiting_workflow_tasks = _integer("Runs that wait for a worker.")
     leased_workflow_tasks = _integer("Runs that a worker has.")
     workers = _integer("Workers that work for it.")
+    silent_workers = _integer("Those of them that were not heard of for half the time after which one is retired.")
     oldest_ready_at = _time("Since when the oldest task waits; null where none does.", allow_none=True)
+
+
+class Backlog(Record):
+    """What waits or fails in a queue."""
+
+    queue = _text("Its name.")
+    workers = _integer("Workers that work for it and were heard of lately.")
+    silent_workers = _integer("Workers that were not, and are not retired yet.")
+    unpolled_secs = _number("How long no known worker has asked for its work; null: never.", allow_none=True)
+    waiting = _objects(
+        "What is due and waits, by type: `kind` (workflow or activity), `name`, `count`, `oldest_ready_at`, and "
+        "`takers`, how many of the `workers` take it."
+    )
+    failing = _objects(
+        "Runs whose workflow task fails, by type: `workflow_type`, `count`, and `newest`, the one that was written "
+        "last: `workflow_id`, `run_id`, `task_failure` (without trace), `again_at` (null while a worker is at it)."
+    )
 
 
 class Description(Record):

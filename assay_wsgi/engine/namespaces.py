@@ -13,6 +13,7 @@ from ..domain.errors import NotFound
 from ..domain.requests import MAIN
 from ..domain.requests import Idempotency
 from ..jsontext import loads
+from ..store import queues
 from ..store import reads
 from ..store.store import Store
 from ..store.tables import Namespace as NamespaceTable
@@ -137,4 +138,13 @@ class Queues:
     def stats(self, namespace: str) -> Sequence[dict[str, Any]]:
         """Count, per queue, what waits and runs, its workers, and since when the oldest task is ready."""
         with self._store.read() as db:
-            return [dict(row) for row in reads.queue_stats(db, namespace)]
+            heard_since = self._store.now() - self._store.settings.worker_quiet_secs
+            return [dict(row) for row in queues.stats(db, namespace, heard_since)]
+
+    def backlog(self, namespace: str) -> Sequence[dict[str, Any]]:
+        """Tell, per queue that has any, what waits and what fails, by type, and how many live workers take it."""
+        with self._store.read() as db:
+            now = self._store.now()
+            return [
+                dict(row) for row in queues.backlog(db, namespace, now - self._store.settings.worker_quiet_secs, now)
+            ]

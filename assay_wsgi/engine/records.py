@@ -112,8 +112,9 @@ def _activity(activity: Activity, workflow_id: str, run_id: str) -> dict[str, An
     }
 
 
-def worker_record(row: dict[str, Any], active_tasks: int) -> dict[str, Any]:
-    """Show a worker and how many leases it holds."""
+def worker_record(row: dict[str, Any], active_tasks: int, now: float, quiet_secs: float) -> dict[str, Any]:
+    """Show a worker, how many leases it holds, and for how long it is silent, from `quiet_secs` on."""
+    unheard_secs = now - row["last_seen"]
     return {
         "id": row["worker_id"],
         "namespace": row["namespace"],
@@ -125,6 +126,7 @@ def worker_record(row: dict[str, Any], active_tasks: int) -> dict[str, Any]:
         "max_concurrent_activities": row["max_concurrent_activities"],
         "active_tasks": active_tasks,
         "last_heartbeat": row["last_seen"],
+        "silent_secs": int(unheard_secs) if unheard_secs > quiet_secs else None,
         "registered_at": row["registered_at"],
         "sdk": row["sdk"],
     }

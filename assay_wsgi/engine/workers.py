@@ -122,7 +122,11 @@ class Workers:
         )
         with self._store.read() as db:
             active = reads.active_tasks(db, namespace)
-            return [worker_record(row, active.get(row["worker_id"], 0)) for row in query.execute(db.database)]
+            now, quiet_secs = self._store.now(), self._store.settings.worker_quiet_secs
+            return [
+                worker_record(row, active.get(row["worker_id"], 0), now, quiet_secs)
+                for row in query.execute(db.database)
+            ]
 
     # ------------------------------------------------------------------------------------- sessions
 

@@ -300,6 +300,10 @@ class Client:
         """Yield what waits and runs in each queue of the namespace."""
         yield from self._caller.get("/queues", namespace=self.namespace)
 
+    def backlog(self) -> Iterator[dict[str, Any]]:
+        """Yield what waits and what fails in each queue that has any, by type, with how many live workers take it."""
+        yield from self._caller.get("/backlog", namespace=self.namespace)
+
     def activity(self, activity_id: Union[int, str]) -> dict[str, Any]:
         """Return the record of an activity, its input and result decoded. Raises NotFound."""
         return decoded(self._caller.get(f"/activities/{segment(str(activity_id))}", namespace=self.namespace))

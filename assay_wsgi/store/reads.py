@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -439,32 +438,3 @@ def namespace_counts(db: Connection, namespace: str) -> tuple[dict[str, int], in
         "SELECT COUNT(*) FROM workflow_workers WHERE namespace = ? AND retired_at IS NULL", (namespace,)
     )
     return dict(runs), schedules, workers
-
-
-def queue_stats(db: Connection, namespace: str) -> list[Mapping[str, Any]]:
-    """Count, per queue, what waits and runs, and the workers that poll it."""
-    stats: dict[str, dict[str, Any]] = {}
-
-    def put(column: str, rows: Iterable[tuple[str, Any]]) -> None:
-        for queue, value in rows:
-            row = stats.setdefault(queue, dict.fromkeys(QUEUE_COLUMNS, 0) | {"oldest_ready_at": None})
-            row[column] = value
-
-    activity = "SELECT task_queue, COUNT(*) FROM workflow_activities WHERE namespace = ? AND status = "
-    put("pending_activities", db.rows(activity + "'PENDING' GROUP BY task_queue", (namespace,)))
-    put("running_activities", db.rows(activity + "'RUNNING' GROUP BY task_queue", (namespace,)))
-    task = "FROM workflow_tasks WHERE namespace = ? AND token IS "
-    put("waiting_workflow_tasks", db.rows(f"SELECT task_queue, COUNT(*) {task} NULL GROUP BY task_queue", (namespace,)))
-    put(
-        "leased_workflow_tasks",
-        db.rows(f"SELECT task_queue, COUNT(*) {task} NOT NULL GROUP BY task_queue", (namespace,)),
-    )
-    put("oldest_ready_at", db.rows(f"SELECT task_queue, MIN(ready_at) {task} NULL GROUP BY task_queue", (namespace,)))
-    present = "workflow_workers WHERE namespace = ? AND retired_at IS NULL"
-    put("workers", db.rows(f"SELECT task_queue, COUNT(*) FROM {present} GROUP BY task_queue", (namespace,)))
-    return [{"queue": queue, **row} for queue, row in sorted(stats.items())]
-
-
-QUEUE_COLUMNS = (
-    "pending_activities", "running_activities", "waiting_workflow_tasks", "leased_workflow_tasks", "workers",
-)  # fmt: skip

@@ -295,6 +295,7 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     work, held = f"{API}/tasks/{attempt['id']}", {"task_token": attempt["task_token"]}
     visit("GET", f"{API}/workers")
     visit("GET", f"{API}/queues")
+    visit("GET", f"{API}/backlog")
     visit("POST", f"{work}/heartbeat", {**held, "details": {"done": 1}})
     visit("POST", f"{work}/release", held)
     attempt = visit("POST", f"{API}/tasks/poll", mine)

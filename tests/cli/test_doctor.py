@@ -32,7 +32,7 @@ def like_an_engine(answering):
             "/readyz": (200, '{"ready": true, "database": "ok", "sidecar_leads": true, "draining": false}', {}),
             "/api/v1/version": (200, json.dumps({"version": __version__}), {}),
             "/api/v1/namespaces/main": (200, "{}", {}),
-            "/api/v1/queues": (200, "[]", {}),
+            "/api/v1/backlog": (200, "[]", {}),
             "/api/v1/tasks/poll": (504, "<html>Gateway Time-out</html>", {}),
         }
         changed = {f"/{path.replace('_', '/')}": answer for path, answer in instead.items()}
@@ -59,6 +59,55 @@ def test_a_service_at_work_and_what_it_lacks(assay, service):
     assert "  ok     long-poll: a poll can wait 1 s\n" in table.output
     assert "  WRONG  sidecar: no sidecar leads: timers and time-outs stand still\n" in table.output
     assert table.output.endswith("2 to see to\n")
+
+
+def a_backlog(**more):
+    """One queue of the backlog, as the service answers it."""
+    at_work = {"queue": "q", "workers": 2, "silent_workers": 0, "unpolled_secs": 3.5, "waiting": [], "failing": []}
+    return (200, json.dumps([{**at_work, **more}]), {})
+
+
+A_GREET = {"kind": "workflow", "name": "Greet", "count": 4, "oldest_ready_at": 1.0, "takers": 0}
+
+
+@pytest.mark.parametrize(
+    ("more", "check", "text"),
+    [
+        ({"workers": 0, "unpolled_secs": None}, "workers", "queue q has 4 waiting and no worker"),
+        (
+            {"workers": 0, "silent_workers": 1, "unpolled_secs": 70.0}, "workers",
+            "queue q has 4 waiting and no worker but 1 that went silent",
+        ),
+        ({}, "types", "queue q has 4 of workflow Greet waiting, which no worker of it takes"),
+        (
+            {"unpolled_secs": 300.0, "waiting": [{**A_GREET, "takers": 2}]}, "workers",
+            "queue q has 4 waiting, 2 at work, and was last asked for work 5m ago",
+        ),
+    ],
+)  # fmt: skip
+def test_work_that_nobody_takes_is_told(assay, like_an_engine, more, check, text):
+    found = findings(assay("--engine-url", like_an_engine(api_v1_backlog=a_backlog(**{"waiting": [A_GREET], **more}))))
+
+    assert found.keys() == {check, "long-poll"}
+    assert found[check]["text"] == text
+
+
+def test_code_that_fails_is_told_with_its_message(assay, service):
+    exchange, space = f"{service}/api/v1/workers/w-1/exchange", {"namespace": "ailing"}
+    body = {"session": "s-1", "queue": "q", "worker": {"identity": "played by hand"}, **space}
+    started = {"workflow_type": "Order", "workflow_id": "order 7", "task_queue": "q", **space}
+    requests.post(f"{service}/api/v1/workflows", json=started, timeout=60).raise_for_status()
+    (task,) = requests.post(exchange, json={**body, "n": 1, "workflow_slots": 5}, timeout=60).json()["workflow_tasks"]
+    failure = {"cause": "KeyError", "message": "'who'\x1b[31m\nand more", "trace": "at line 7"}
+    results = [{"task_token": task["task_token"], "failure": failure}]
+    requests.post(exchange, json={**body, "n": 2, "workflow_results": results}, timeout=60).raise_for_status()
+
+    found = findings(assay("--engine-url", service, "--namespace", "ailing"))["tasks"]
+
+    assert found["text"] == "1 run of Order fails in queue q; order 7, 1 time: KeyError: 'who'\\x1b[31m"
+    assert found["advice"] == (
+        "See `assay workflow show 'order 7'`, mend its worker, then: assay workflow retry-now 'order 7'"
+    )
 
 
 def test_to_look_leaves_no_trace(assay, service):

@@ -67,7 +67,7 @@ def test_a_config_file_says_where_and_how(monkeypatch, tmp_path):
         (tmp_path / "mine.yaml").write_text(f"engine_url: {url}\nnamespace: other\noutput: jsonl\n")
         said = call(monkeypatch, "workflow", "list", "--config", str(tmp_path / "mine.yaml"))
 
-    assert (said.code, json.loads(said.out)["id"]) == (0, "a/b c?#")
+    assert (said.code, json.loads(said.out.splitlines()[-1])["id"]) == (0, "a/b c?#")
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ READS = [
     _api("GET", "/activities/<activity_id>", 404, "not_found", lambda w: w.get("/activities/none")),
     _api("GET", "/workers", 422, "invalid_filter", lambda w: w.get("/workers", colour="red")),
     _api("GET", "/queues", 422, "invalid_filter", lambda w: w.get("/queues", colour="red")),
+    _api("GET", "/backlog", 422, "invalid_filter", lambda w: w.get("/backlog", colour="red")),
     _api("GET", "/namespaces", 422, "invalid_filter", lambda w: w.get("/namespaces", colour="red")),
     _api("GET", "/namespaces/<name>", 404, "namespace_not_found", lambda w: w.get(f"/namespaces/{w.id('none')}")),
 ]  # fmt: skip

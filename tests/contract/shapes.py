@@ -29,6 +29,7 @@ WORKER = {
 NAMESPACE = {"name", "created_at"}
 STATS = {"namespace", "total_workflows", "running", "pending", "completed", "failed", "schedules", "workers"}
 QUEUE = {"queue", "pending_activities", "running_activities", "workers"}
+BACKLOG = {"queue", "workers", "silent_workers", "unpolled_secs", "waiting", "failing"}
 EXCHANGED = {"results", "workflow_tasks", "activity_tasks", "heartbeats", "retry_after", "drain"}
 
 REFUSAL = {"error", "code", "request_id", "details", "type", "title", "status", "detail"}

@@ -262,6 +262,7 @@ SERVICE = [
     _api("DELETE", "/namespaces/<name>", 200, lambda w: w.delete(f"/namespaces/{_in_namespace(w)}", force="true"),
          is_={"ok": True, "done": True, "deleted_workflows": 1}),
     _api("GET", "/queues", 200, lambda w: w.get("/queues", namespace=_in_namespace(w)), has=shapes.QUEUE),
+    _api("GET", "/backlog", 200, lambda w: w.get("/backlog", namespace=_in_namespace(w)), has=shapes.BACKLOG),
     _api("GET", "/health", 200, lambda w: w.get("/health"), is_={"status": "ok", "service": "assay-workflow"}),
     _api("GET", "/version", 200, lambda w: w.get("/version"), has={"version", "build_profile"}),
     _api("GET", "/openapi.json", 200, lambda w: w.get("/openapi.json"), has={"openapi", "info", "paths"}),

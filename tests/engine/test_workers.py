@@ -40,7 +40,7 @@ def test_a_worker_is_listed_as_it_described_itself(engine: Engine, clock: Clock)
     assert ann == {
         "id": "ann", "namespace": "main", "identity": "ann@story", "task_queue": QUEUE, "workflows": '["Order"]',
         "activities": '["charge","pack"]', "max_concurrent_workflows": 3, "max_concurrent_activities": 4,
-        "active_tasks": 0, "last_heartbeat": T0, "registered_at": T0, "sdk": None,
+        "active_tasks": 0, "silent_secs": None, "last_heartbeat": T0, "registered_at": T0, "sdk": None,
     }  # fmt: skip
     assert (bob["id"], bob["workflows"], bob["activities"], bob["registered_at"]) == ("bob", None, None, T0 + 1.0)
     assert engine.workers.list("elsewhere") == []
@@ -272,9 +272,9 @@ def test_the_queues_say_what_waits_and_runs_and_since_when(engine: Engine, clock
 
     assert engine.queues.stats("main") == [
         {"queue": "idle", "pending_activities": 0, "running_activities": 0, "waiting_workflow_tasks": 1,
-         "leased_workflow_tasks": 0, "workers": 0, "oldest_ready_at": T0 + 3.0},
+         "leased_workflow_tasks": 0, "workers": 0, "silent_workers": 0, "oldest_ready_at": T0 + 3.0},
         {"queue": QUEUE, "pending_activities": 2, "running_activities": 1, "waiting_workflow_tasks": 2,
-         "leased_workflow_tasks": 1, "workers": 1, "oldest_ready_at": T0 + 2.0},
+         "leased_workflow_tasks": 1, "workers": 1, "silent_workers": 0, "oldest_ready_at": T0 + 2.0},
     ]  # fmt: skip
     assert engine.queues.stats("elsewhere") == []
 

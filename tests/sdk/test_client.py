@@ -217,7 +217,14 @@ def test_a_list_may_be_limited_in_number_and_time(client: Client, network: Netwo
 
 def test_a_list_without_a_cursor_is_read_to_its_end(client: Client, network: Network) -> None:
     full = [{"id": f"w-{n}", "workflows": '["Buy"]', "activities": None} for n in range(1000)]
-    network.answers(full, full[:1], [{"queue": "q"}], {"id": 7, "input": "[1]", "result": None}, {"version": "1"})
+    network.answers(
+        full,
+        full[:1],
+        [{"queue": "q"}],
+        [{"queue": "late"}],
+        {"id": 7, "input": "[1]", "result": None},
+        {"version": "1"},
+    )
 
     workers = list(client.workers())
 
@@ -225,6 +232,7 @@ def test_a_list_without_a_cursor_is_read_to_its_end(client: Client, network: Net
     assert workers[0]["workflows"] == ["Buy"]
     assert "offset=1000" in network.paths()[1]
     assert list(client.queues()) == [{"queue": "q"}]
+    assert list(client.backlog()) == [{"queue": "late"}]
     assert client.activity(7)["input"] == [1]
     assert client.version() == {"version": "1"}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from shlex import quote
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -15,6 +17,8 @@ from ..checkup import Looked
 from ..checkup import tell
 from ..failures import Failed
 from ..failures import Refused
+from ..output import printable
+from ..workflow.story import span
 from .commands import EngineCommand
 from .commands import Session
 from .commands import pass_session
@@ -27,6 +31,8 @@ from .service import Unreachable
 _PROBE_SECS = 5.0
 _SKEW_SECS = 5.0
 _SLACK_SECS = 2.0  # a busy host may be late
+_UNPOLLED_SECS = 60.0  # a worker with a free slot asks at least every 20 s
+_SHOWN = 200  # letters of a message
 _NOBODY = "assay-doctor"  # a queue that nobody works on, and who asks for its work
 
 
@@ -42,7 +48,7 @@ _NOBODY = "assay-doctor"  # a queue that nobody works on, and who asks for its w
 )
 @pass_session
 def doctor(session: Session, *, wait_secs: float) -> None:
-    """Look at the way to the service, its key, clocks, versions, queues without workers, and long polls.
+    """Look at the way to a service, its key, clocks and versions, work that nobody takes, code that fails, long polls.
 
     Each finding says what to do. Exit code 0: none; 1: there are findings.
     """
@@ -129,20 +135,63 @@ def _queues(session: Session) -> Iterator[Looked]:
         yield Looked("namespace", f"there is no namespace {namespace}", "See `assay namespace list`")
         return
     yield Looked("namespace", f"namespace {namespace} is there")
-    lonely = []
-    for page in session.service.pages("list queues", "queues", namespace=namespace):
-        for queue in page:
-            waiting = queue["waiting_workflow_tasks"] + queue["pending_activities"]
-            if waiting and not queue["workers"]:
-                lonely.append((queue["queue"], waiting))
-    for name, waiting in lonely:
+    troubles = [
+        trouble
+        for page in session.service.pages("look at the backlog", "backlog", namespace=namespace)
+        for queue in page
+        for trouble in (*_waits(queue, namespace), *_fails(queue))
+    ]
+    yield from troubles
+    for check, text in _WELL.items():
+        if not any(trouble.check == check for trouble in troubles):
+            yield Looked(check, text)
+
+
+_WELL = {
+    "workers": "no queue waits without a worker",
+    "types": "nothing waits that no worker takes",
+    "tasks": "no run's workflow task fails",
+}
+
+
+def _waits(queue: dict[str, Any], namespace: str) -> Iterator[Looked]:
+    """Tell whose work nobody takes: of the whole queue, or of a type."""
+    name, waiting = printable(queue["queue"]), queue["waiting"]
+    count = sum(each["count"] for each in waiting)
+    run_one = f"Run one: assay worker MODULE:APP --namespace {quote(namespace)} --queue {quote(name)}"
+    idle_secs = queue["unpolled_secs"]
+    if count and not queue["workers"]:
+        silent = f" but {queue['silent_workers']} that went silent" if queue["silent_workers"] else ""
+        yield Looked("workers", f"queue {name} has {count} waiting and no worker{silent}", run_one)
+        return
+    if count and (idle_secs is None or idle_secs > _UNPOLLED_SECS):
+        since = "was never asked for work" if idle_secs is None else f"was last asked for work {span(idle_secs)} ago"
+        advice = "Its workers are busy with activities, or stuck: see `assay worker list`; run more of them"
+        yield Looked("workers", f"queue {name} has {count} waiting, {queue['workers']} at work, and {since}", advice)
+    for each in waiting:
+        if queue["workers"] and not each["takers"]:
+            what = f"{each['kind']} {printable(each['name'])}"
+            yield Looked(
+                "types",
+                f"queue {name} has {each['count']} of {what} waiting, which no worker of it takes",
+                f"Give {what} to the app of its worker, or send it to the queue of one that has it",
+            )
+
+
+def _fails(queue: dict[str, Any]) -> Iterator[Looked]:
+    """Tell which runs' code fails, by type, with the last message of one."""
+    for each in queue["failing"]:
+        newest = each["newest"]
+        told, run = newest["task_failure"], newest["workflow_id"]
+        kind, count = printable(each["workflow_type"]), each["count"]
+        runs = f"1 run of {kind} fails" if count == 1 else f"{count} runs of {kind} fail"
+        message = printable(told["message"].partition("\n")[0][:_SHOWN])
         yield Looked(
-            "workers",
-            f"queue {name} has {waiting} waiting and no worker",
-            f"Run one: assay worker MODULE:APP --namespace {namespace} --queue {name}",
+            "tasks",
+            f"{runs} in queue {printable(queue['queue'])}; {printable(run)}, "
+            f"{told['count']} time{'s' * (told['count'] > 1)}: {printable(told['cause'])}: {message}",
+            f"See `assay workflow show {quote(run)}`, mend its worker, then: assay workflow retry-now {quote(run)}",
         )
-    if not lonely:
-        yield Looked("workers", "no queue waits without a worker")
 
 
 def _long_poll(session: Session, wait_secs: float) -> Looked:

@@ -14,6 +14,10 @@ COLUMNS = (
     Column("PENDING", "pending_activities"),
     Column("RUNNING", "running_activities"),
     Column("WORKERS", "workers"),
+    Column("SILENT", "silent_workers"),
+    Column("TASKS", "waiting_workflow_tasks"),
+    Column("LEASED", "leased_workflow_tasks"),
+    Column("WAIT SINCE", "oldest_ready_at", time=True),
 )
 
 
@@ -25,5 +29,9 @@ def queue() -> None:
 @queue.command()
 @pass_session
 def stats(session: Session) -> None:
-    """Count what waits and runs in each queue of a namespace."""
+    """Count what waits and runs in each queue of a namespace.
+
+    PENDING and RUNNING are activities, TASKS and LEASED workflow tasks; the oldest of TASKS has been ready, or is to be
+    tried again, since WAIT SINCE. SILENT of the WORKERS were not heard of lately.
+    """
     session.out.records(session.service.pages("list queues", "queues", namespace=session.profile.namespace), COLUMNS)

@@ -19,6 +19,7 @@ COLUMNS = (
     Column("QUEUE", "task_queue"),
     Column("ACTIVE", "active_tasks"),
     Column("LAST HEARTBEAT", "last_heartbeat", time=True),
+    Column("SILENT SECS", "silent_secs"),
 )
 
 
