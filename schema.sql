@@ -82,6 +82,7 @@ CREATE TABLE workflows (
     parent_close         text,                       -- request_cancel terminate abandon
     first_run_key        $key NOT NULL,              -- the first run of this chain (itself, when it continues none)
     first_run_id         text NOT NULL,
+    schedule_key         $key,                       -- the schedule that started this chain; immutable
     continued_from       text,                       -- run_id
     continued_to         text,                       -- run_id
     has_children         boolean NOT NULL,           -- whether the chain ever started a child: closing it concerns them
@@ -118,6 +119,9 @@ CREATE INDEX workflows_status ON workflows (namespace, status, created_at, run_k
 -- The newest run of a chain; most chains are one run, and have no entry here.
 CREATE INDEX workflows_chain ON workflows (first_run_key, created_at, run_key) WHERE continued_from IS NOT NULL;
 CREATE INDEX workflows_children ON workflows (parent_chain_key) WHERE parent_chain_key IS NOT NULL;
+-- Whether anything of a schedule runs: the chain goes on under its schedule's key.
+CREATE INDEX workflows_schedule ON workflows (schedule_key)
+    WHERE schedule_key IS NOT NULL AND status IN ('PENDING', 'RUNNING');
 CREATE INDEX workflows_deadline ON workflows (deadline_at) WHERE deadline_at IS NOT NULL;
 -- only: postgres
 CREATE INDEX workflows_attributes ON workflows USING gin ((search_attributes::jsonb) jsonb_path_ops);
@@ -260,35 +264,55 @@ CREATE TABLE workflow_snapshots (
 
 -- --------------------------------------------------------------------------------------- schedules
 
+-- Whoever writes below a schedule holds its row lock, which is taken before any run's.
 CREATE TABLE workflow_schedules (
-    schedule_key      $key PRIMARY KEY,
-    namespace         text NOT NULL,
-    name              text NOT NULL,
-    workflow_type     text NOT NULL,
-    cron_expr         text NOT NULL,
-    timezone          text NOT NULL,
-    input             text,
-    task_queue        text NOT NULL,
-    overlap_policy    text NOT NULL,
-    catchup_secs      double precision NOT NULL,
-    paused            boolean NOT NULL,
-    last_run_at       double precision,
-    next_run_at       double precision,
-    last_workflow_id  text,
-    created_at        double precision NOT NULL,
-    updated_at        double precision NOT NULL
+    schedule_key            $key PRIMARY KEY,
+    namespace               text NOT NULL,
+    name                    text NOT NULL,
+    workflow_type           text NOT NULL,
+    cron_expr               text NOT NULL,
+    timezone                text NOT NULL,
+    input                   text,
+    task_queue              text NOT NULL,
+    search_attributes       text,                    -- a JSON object: of the runs that it starts
+    run_timeout_secs        double precision,
+    execution_timeout_secs  double precision,
+    overlap_policy          text NOT NULL,
+    catchup_window_secs     double precision NOT NULL,   -- a tick that is older is not made up for
+    paused                  boolean NOT NULL,
+    pause_reason            text,
+    next_run_at             double precision,        -- the next tick; NULL while paused, and when there is none any more
+    due_at                  double precision,        -- when the sidecar looks: at the next tick, sooner or later for a reason
+    last_run_at             double precision,        -- when it last started a run
+    last_workflow_id        text,
+    last_trigger_at         double precision,        -- its newest tick that somebody asked for
+    buffered                integer NOT NULL,        -- how many ticks wait
+    runs_started            $key NOT NULL,
+    ticks_skipped           $key NOT NULL,
+    ticks_missed            $key NOT NULL,
+    error                   text,                    -- {message, count, at}: why it cannot be worked on
+    created_at              double precision NOT NULL,
+    updated_at              double precision NOT NULL
 );
 CREATE UNIQUE INDEX workflow_schedules_name ON workflow_schedules (namespace, name);
-CREATE INDEX workflow_schedules_due ON workflow_schedules (next_run_at) WHERE next_run_at IS NOT NULL AND NOT paused;
+CREATE INDEX workflow_schedules_due ON workflow_schedules (due_at) WHERE due_at IS NOT NULL;
+-- Those that may have a tick to start when their runs have ended.
+CREATE INDEX workflow_schedules_waiting ON workflow_schedules (schedule_key) WHERE buffered > 0;
 
--- A tick of a schedule happens once: its row is inserted with the run that it starts, or buffers.
+-- A tick of a schedule happens once: its row is inserted in the unit that starts its run, buffers or skips it.
 CREATE TABLE schedule_runs (
-    schedule_key  $key NOT NULL,
-    tick          double precision NOT NULL,
-    state         text NOT NULL,                     -- started buffered skipped
-    run_key       $key,
+    schedule_key    $key NOT NULL,
+    tick            double precision NOT NULL,       -- a whole second; of what somebody asked for, never one
+    state           text NOT NULL,                   -- buffered started skipped
+    origin          text NOT NULL,                   -- cron trigger backfill
+    overlap_policy  text,                            -- its own, NULL = the schedule's; once started, the one that decided
+    reason          text,                            -- why it was skipped: overlap replaced buffer_full paused id_taken
+    run_key         $key,                            -- the run that it started
+    queued_at       double precision NOT NULL,
     PRIMARY KEY (schedule_key, tick)
 ) $clustered;
+CREATE INDEX schedule_runs_waiting ON schedule_runs (schedule_key, queued_at, tick) WHERE state = 'buffered';
+CREATE INDEX schedule_runs_age ON schedule_runs (queued_at) WHERE state <> 'buffered';
 
 -- ------------------------------------------------------------------------- workers, queues, callers
 

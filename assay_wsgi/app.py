@@ -15,6 +15,7 @@ from .api import activities
 from .api import errors
 from .api import namespaces
 from .api import pages
+from .api import schedules
 from .api import service
 from .api import tasks
 from .api import workers
@@ -27,7 +28,7 @@ from .engine import Engine
 from .settings import Settings
 
 API_PREFIX = "/api/v1"
-_API = (workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, service.api)
+_API = (workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, service.api)
 _ROOT = (service.root, pages.bp)
 
 

@@ -21,6 +21,7 @@ MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
 MAX_INTEGER = 2**31 - 1
 MAX_LONG = 2**63 - 1  # what both databases compare as an integer
 MAX_SECS = 10 * 366 * 86400.0
+MAX_TIME = 4_133_980_800.0  # seconds since the epoch: the end of 2100
 MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_BYTES = 2 * 1024
 MAX_ATTRIBUTES_BYTES = 40 * 1024

@@ -191,6 +191,15 @@ IS_IN_ANOTHER_STATE = {
         "answer of an exchange, whose results were applied.",
         "Give each worker process an id of its own.",
     ),
+    "schedule_exists": Code(
+        409, "The schedule exists", "A schedule of this name is in the namespace.",
+        "Change it with `PATCH`, or delete it first.",
+    ),
+    "schedule_unreadable": Code(
+        409, "The schedule cannot be read here", "Its expression or zone is none that this host knows; the host that "
+        "made it knew it.",
+        "Bring the host's zones up to date, or change the schedule.",
+    ),
     "stale_attempt": Code(
         409, "A later attempt has begun", "The token is of an earlier attempt of the activity. Nothing was changed.",
         "Drop the result.",
@@ -208,6 +217,10 @@ IS_IN_ANOTHER_STATE = {
     "workflow_closed": Code(
         409, "The run is closed", "A closed run takes no signals, activities or reports.",
         "Drop it, or start another run.",
+    ),
+    "schedule_limit": Code(
+        429, "The namespace has too many schedules", "One namespace has 1,000 schedules.",
+        "Delete some, or use another namespace.",
     ),
     "signal_limit": Code(
         429, "The run has had too many signals", "One run takes 10,000 signals.",

@@ -322,7 +322,7 @@ class NamespaceStats(Record):
     failed = _integer()
     cancelled = _integer()
     timed_out = _integer()
-    schedules = _integer("0 in this version.")
+    schedules = _integer("Paused ones, too.")
     workers = _integer("Workers that are not retired.")
 
 
@@ -334,6 +334,80 @@ class Deleted(Record):
     ok = _flag("Always true.")
     done = _flag("False: call again.")
     deleted_workflows = _integer("Only with `force`: how many runs went.")
+
+
+class ScheduleRecord(Record):
+    """A schedule."""
+
+    sometimes = frozenset({"next_runs"})
+
+    name = _text("Its name in its namespace.")
+    namespace = _text("Its namespace.")
+    workflow_type = _text("The workflow that it starts.")
+    cron_expr = _text("When.")
+    timezone = _text("Whose wall times.")
+    input = _text("JSON text: what each run is given.", allow_none=True)
+    task_queue = _text("Whose workers do the runs.")
+    search_attributes = _text(
+        "JSON text: what each run has besides `ScheduledBy` and `ScheduledTime`.", allow_none=True
+    )
+    run_timeout_secs = _number("How long each run may take.", allow_none=True)
+    execution_timeout_secs = _number("How long a run and all that continue it may take together.", allow_none=True)
+    overlap_policy = _text("What a tick does while a run of it is open.")
+    catchup_window_secs = _number("How old a missed tick may be that is made up for.")
+    paused = _flag("Whether no tick starts anything.")
+    pause_reason = _text("Why, if it was said.", allow_none=True)
+    last_run_at = _time("When it last started a run.", allow_none=True)
+    next_run_at = _time("Its next tick; null while it is paused, and when there is none any more.", allow_none=True)
+    last_workflow_id = _text("The run that it last started.", allow_none=True)
+    buffered = _integer("How many ticks wait for a run to end.")
+    runs_started = _integer("How many runs it has started.")
+    ticks_skipped = _integer("How many ticks started none, because of its overlap policy or because it was paused.")
+    ticks_missed = _integer("How many ticks passed while nobody was there to see to them, and were not made up for.")
+    error = _object(
+        "Why it cannot be worked on: `message`, `count` (how often in a row), `at`; null while all is well.",
+        allow_none=True,
+    )
+    created_at = _time("When it was made, in seconds since the epoch.")
+    updated_at = _time("When something last happened to it.")
+    next_runs = _member(
+        fields.List, "Its next three times, as they are while it is not paused; not in lists.", {}, fields.Float()
+    )
+
+
+class ScheduleRemoved(Record):
+    """A schedule is gone."""
+
+    ok = _flag("Always true.")
+
+
+class Triggered(Record):
+    """What became of a tick that was asked for."""
+
+    schedule = _text("The schedule's name.")
+    tick = _time("The moment that stands for this run: now, to the millisecond.")
+    outcome = _text("started, buffered or skipped.")
+    reason = _text("Why it was skipped: overlap, buffer_full or id_taken.", allow_none=True)
+    workflow_id = _text("The id that its run has, or will have.")
+    run_id = _text("The run's own id, once it is started.", allow_none=True)
+
+
+class Backfilled(Record):
+    """How many ticks of a time that has passed are made up for."""
+
+    ticks = _integer("How many there are.")
+    queued = _integer("How many will be started, one after the other or as the overlap policy says.")
+    known = _integer("How many have started a run already, or wait.")
+    left = _integer("How many found no room in the buffer: ask again when some have run.")
+
+
+class NextRuns(Record):
+    """When a schedule fires."""
+
+    name = _text("The schedule's name.")
+    timezone = _text("Whose wall times.")
+    paused = _flag("Whether it is paused: then none of them starts a run.")
+    next_runs = _member(fields.List, "Seconds since the epoch.", {}, fields.Float())
 
 
 class QueueStats(Record):

@@ -21,11 +21,13 @@ from .model import Event
 from .model import Followup
 from .model import Notice
 from .model import Run
+from .model import Schedule
 from .model import Signal
 from .model import Snapshot
 from .model import Status
 from .model import StoredAnswer
 from .model import Task
+from .model import Tick
 from .model import Timer
 from .model import Worker
 
@@ -55,6 +57,10 @@ class Change:
     dropped_tasks: list[int] = field(default_factory=list)
     followups: list[Followup] = field(default_factory=list)
     done_followups: list[int] = field(default_factory=list)  # by id
+    new_schedules: list[Schedule] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
+    dropped_schedules: list[int] = field(default_factory=list)  # with what waits; the ticks that were go by their age
+    ticks: list[Tick] = field(default_factory=list)  # new ones and changed ones
     notices: list[Notice] = field(default_factory=list)
     stored_answers: list[StoredAnswer] = field(default_factory=list)
 

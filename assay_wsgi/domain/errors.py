@@ -129,6 +129,24 @@ class NamespaceProtected(Conflict):
     code = "namespace_protected"
 
 
+class ScheduleExists(Conflict):
+    """A schedule of this name is there already."""
+
+    code = "schedule_exists"
+
+
+class ScheduleUnreadable(Conflict):
+    """This host cannot read the expression or the zone of a schedule that another one has made."""
+
+    code = "schedule_unreadable"
+
+
+class ScheduleLimit(Conflict):
+    """The namespace has as many schedules as one may have."""
+
+    code = "schedule_limit"
+
+
 class AmbiguousRun(Conflict):
     """Several leases fit: name one by its task_token."""
 

@@ -67,6 +67,7 @@ class Run(NamedTuple):
     parent_close: str | None
     first_run_key: int
     first_run_id: str
+    schedule_key: int | None
     continued_from: str | None
     continued_to: str | None
     has_children: bool
@@ -209,6 +210,67 @@ class Followup(NamedTuple):
     run_key: int
     detail: str | None
     due_at: float
+
+
+class Schedule(NamedTuple):
+    """What is started again and again, and how far it has come. The comments on each column stand in schema.sql."""
+
+    schedule_key: int
+    namespace: str
+    name: str
+    workflow_type: str
+    cron_expr: str
+    timezone: str
+    input: str | None
+    task_queue: str
+    search_attributes: str | None
+    run_timeout_secs: float | None
+    execution_timeout_secs: float | None
+    overlap_policy: str
+    catchup_window_secs: float
+    paused: bool
+    pause_reason: str | None
+    next_run_at: float | None
+    due_at: float | None
+    last_run_at: float | None
+    last_workflow_id: str | None
+    last_trigger_at: float | None
+    buffered: int
+    runs_started: int
+    ticks_skipped: int
+    ticks_missed: int
+    error: str | None
+    created_at: float
+    updated_at: float
+
+
+class TickState(StrEnum):
+    """What became of a tick."""
+
+    BUFFERED = "buffered"
+    STARTED = "started"
+    SKIPPED = "skipped"
+
+
+class Origin(StrEnum):
+    """Who asked for a tick."""
+
+    CRON = "cron"
+    TRIGGER = "trigger"
+    BACKFILL = "backfill"
+
+
+class Tick(NamedTuple):
+    """A moment at which a schedule starts a run, or was to."""
+
+    schedule_key: int
+    tick: float
+    state: str
+    origin: str
+    overlap_policy: str | None
+    reason: str | None
+    run_key: int | None
+    queued_at: float
 
 
 class Signal(NamedTuple):

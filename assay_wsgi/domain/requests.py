@@ -45,6 +45,56 @@ class StartRun:
     run_timeout_secs: float | None = None  # of each run
 
 
+OVERLAP_POLICIES = (  # what a tick does while a run of its schedule is open; two names of assay's mean two of these
+    "skip", "queue", "buffer_all", "buffer_one", "cancel_old", "cancel_other", "terminate_other", "allow_all",
+)  # fmt: skip
+LONGEST_SCHEDULE_NAME = 240  # characters: the ids of its runs, name and tick, must stay within LONGEST_NAME
+CATCHUP_WINDOW_SECS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSchedule:
+    """Start a run again and again."""
+
+    name: str
+    workflow_type: str
+    cron_expr: str
+    timezone: str = "UTC"
+    namespace: str = MAIN
+    task_queue: str = MAIN
+    input: str | None = None
+    search_attributes: Mapping[str, Any] | None = None
+    run_timeout_secs: float | None = None
+    execution_timeout_secs: float | None = None
+    overlap_policy: str = "skip"  # one of OVERLAP_POLICIES
+    catchup_window_secs: float = CATCHUP_WINDOW_SECS  # the newest tick that was missed is made up for within it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulePatch:
+    """Change a schedule. None = as it is."""
+
+    workflow_type: str | None = None
+    cron_expr: str | None = None
+    timezone: str | None = None
+    task_queue: str | None = None
+    input: str | None = None
+    search_attributes: Mapping[str, Any] | None = None
+    run_timeout_secs: float | None = None
+    execution_timeout_secs: float | None = None
+    overlap_policy: str | None = None
+    catchup_window_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """Make up for the ticks of a time that has passed."""
+
+    start: float  # seconds since the epoch; both ends are included
+    end: float | None = None  # None = now
+    overlap_policy: str = "buffer_all"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentSignal:
     """A signal on its way to a run."""

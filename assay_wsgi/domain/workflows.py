@@ -67,7 +67,7 @@ def begin(
     if newest is not None:
         if not newest.closed and request.id_conflict == "terminate_existing":
             reason = f"replaced by a new run of {workflow_id}"
-            _terminate(change, newest, newest_task, reason, None, now, find_parent)
+            end_now(change, newest, newest_task, reason, None, now, find_parent)
         elif not newest.closed or not _may_repeat(newest, request.id_reuse):
             raise AlreadyStarted(
                 f"workflow {workflow_id} is {newest.status}: {_way_out(newest)}",
@@ -190,14 +190,21 @@ def cancel(
     _refuse_closed(run, "cancelled")
     if run.cancel_requested_at is not None:
         return Change(answer={"ok": True, "run_id": run.run_id})
-    change = Change()
+    change = Change(answer={"ok": True, "run_id": run.run_id})
+    ask_to_end(change, run, task, reason, now, grace_secs, find_parent)
+    return change
+
+
+def ask_to_end(
+    change: Change, run: Run, task: Task | None, reason: str | None, now: float, grace_secs: float,
+    find_parent: FindParent = nobody,
+) -> Run:  # fmt: skip
+    """Write a cancel of an open run that was not asked before. Gives the run as it stands: closed, if nobody had it."""
     pen = RunPen(change, run, task, now)
     request_cancel(pen, reason, grace_secs)
     if run.status == Status.PENDING:
         close(pen, Status.CANCELLED, CloseReason.CANCELLED, "WorkflowCancelled", None, find_parent, error=reason)
-    pen.done()
-    change.answer = {"ok": True, "run_id": run.run_id}
-    return change
+    return pen.done()
 
 
 def request_cancel(pen: RunPen, reason: str | None, grace_secs: float) -> None:
@@ -217,14 +224,15 @@ def terminate(
     """End the run now, whatever it is doing; its workers are not asked. Raises AlreadyTerminal."""
     _refuse_closed(run, "terminated")
     change = Change(answer={"ok": True, "run_id": run.run_id})
-    _terminate(change, run, task, reason, by, now, find_parent)
+    end_now(change, run, task, reason, by, now, find_parent)
     return change
 
 
-def _terminate(
+def end_now(
     change: Change, run: Run, task: Task | None, reason: str | None, by: str | None, now: float,
-    find_parent: FindParent,
+    find_parent: FindParent = nobody,
 ) -> None:  # fmt: skip
+    """Write the end of an open run."""
     pen = RunPen(change, run, task, now)
     close(
         pen, Status.FAILED, CloseReason.TERMINATED, "WorkflowTerminated", dumps({"reason": reason, "by": by}),
@@ -350,6 +358,7 @@ def _new_run(request: StartRun, workflow_id: str, run_key: int, feed_mark: int, 
         parent_close=None,
         first_run_key=run_key,
         first_run_id=run_id,
+        schedule_key=None,
         continued_from=None,
         continued_to=None,
         has_children=False,

@@ -28,6 +28,7 @@ from .committer import Committer
 from .handout import Handout
 from .namespaces import Namespaces
 from .namespaces import Queues
+from .schedules import Schedules
 from .steering import Names
 from .steering import Steering
 from .tasks import Tasks
@@ -55,6 +56,7 @@ class Engine:
         self.activities = Activities(store, self.committer)
         self.namespaces = Namespaces(store, self.committer)
         self.queues = Queues(store)
+        self.schedules = Schedules(store, self.committer)
         self.upkeep = Upkeep(store, self.committer, self._wakeups)
         self._stop_upkeep = threading.Event()
         self._upkeep_thread: threading.Thread | None = None

@@ -13,6 +13,11 @@ from ..domain.errors import Invalid
 from ..domain.requests import ID_CONFLICT
 from ..domain.requests import ID_REUSE
 from ..domain.requests import LONGEST_NAME
+from ..domain.requests import LONGEST_SCHEDULE_NAME
+from ..domain.requests import OVERLAP_POLICIES
+from ..domain.requests import Backfill
+from ..domain.requests import NewSchedule
+from ..domain.requests import SchedulePatch
 from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from ..jsontext import loads
@@ -33,6 +38,51 @@ def start(request: StartRun) -> StartRun:
         _duration(getattr(request, field), field)
     json_text(request.input, "input")
     return request
+
+
+def schedule(wanted: NewSchedule) -> NewSchedule:
+    """Check a schedule; its expression and zone are checked where they are read. Raises Invalid."""
+    name(wanted.name, "name", LONGEST_SCHEDULE_NAME)
+    for field in ("workflow_type", "namespace", "task_queue"):
+        name(getattr(wanted, field), field)
+    _schedules_choices(wanted)
+    return wanted
+
+
+def schedule_patch(patch: SchedulePatch) -> SchedulePatch:
+    """Check changes of a schedule. Raises Invalid."""
+    for field in ("workflow_type", "task_queue"):
+        if getattr(patch, field) is not None:
+            name(getattr(patch, field), field)
+    _schedules_choices(patch)
+    return patch
+
+
+def backfill(asked: Backfill) -> Backfill:
+    """Check what is to be made up for. Raises Invalid."""
+    overlap_policy(asked.overlap_policy)
+    for field, moment in (("start", asked.start), ("end", asked.end)):
+        if moment is not None and (type(moment) not in (int, float) or not math.isfinite(moment)):
+            raise Invalid(f"{field} must be seconds since the epoch, not {moment!r:.60}")
+    if asked.end is not None and asked.end < asked.start:
+        raise Invalid("end must not be before start", code="out_of_range")
+    return asked
+
+
+def overlap_policy(policy: str | None) -> str | None:
+    """Check what a tick is to do while a run is open. Raises Invalid."""
+    if policy is not None and policy not in OVERLAP_POLICIES:
+        raise Invalid(
+            f"overlap_policy is one of {', '.join(OVERLAP_POLICIES)}, not {policy!r:.60}", code="invalid_value"
+        )
+    return policy
+
+
+def _schedules_choices(wanted: NewSchedule | SchedulePatch) -> None:
+    overlap_policy(wanted.overlap_policy)
+    for field in ("execution_timeout_secs", "run_timeout_secs", "catchup_window_secs"):
+        _duration(getattr(wanted, field), field)
+    json_text(wanted.input, "input")
 
 
 def signal(sent: SentSignal) -> SentSignal:
@@ -60,10 +110,10 @@ def reason(text: str | None) -> str | None:
     return text
 
 
-def name(value: Any, what: str) -> None:
+def name(value: Any, what: str, longest: int = LONGEST_NAME) -> None:
     """Check an id or a name. Raises Invalid."""
-    if type(value) is not str or not 0 < len(value) <= LONGEST_NAME or "\x00" in value:
-        raise Invalid(f"{what} must be a text of 1 to {LONGEST_NAME} characters without NUL, not {value!r:.60}")
+    if type(value) is not str or not 0 < len(value) <= longest or "\x00" in value:
+        raise Invalid(f"{what} must be a text of 1 to {longest} characters without NUL, not {value!r:.60}")
 
 
 def json_text(text: str | None, what: str) -> None:

@@ -15,12 +15,14 @@ from ..domain.requests import Idempotency
 from ..jsontext import loads
 from ..store import queues
 from ..store import reads
+from ..store import schedule_reads
 from ..store.store import Store
 from ..store.tables import Namespace as NamespaceTable
 from .committer import Committer
 from .operations import CreateNamespace
 from .operations import DeleteNamespace
 from .operations import DropRun
+from .operations import DropSchedule
 from .operations import Keyed
 from .operations import TerminateRun
 
@@ -76,7 +78,7 @@ class Namespaces:
         return answer
 
     def delete_with_all(self, name: str, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
-        """Terminate and remove all runs of a namespace, in bounded units, then its schedules and itself.
+        """Remove all schedules of a namespace, terminate and remove its runs, in bounded units, then itself.
 
         Works for ten seconds at most; `done` says whether it came to the end, else call again. Raises as `delete`.
         """
@@ -88,10 +90,13 @@ class Namespaces:
         removed = 0
         while True:
             with self._store.read() as db:
+                planned = schedule_reads.keys_in(db, name, PASS)
                 runs = reads.runs_in(db, name, PASS)
-            if not runs:
+            if planned:  # they go first: no tick starts another run
+                self._committer.submit([DropSchedule(schedule_key) for schedule_key in planned])
+            elif not runs:
                 try:
-                    last = DeleteNamespace(name, force=True, told={"deleted_workflows": removed})
+                    last = DeleteNamespace(name, told={"deleted_workflows": removed})
                     answer: dict[str, Any] = self._committer.do(Keyed.of(last, idempotency, self._store.settings))
                     return answer
                 except NamespaceNotEmpty:  # somebody begins runs in it all the time

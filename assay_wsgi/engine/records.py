@@ -11,6 +11,7 @@ from typing import Any
 
 from ..domain.model import Activity
 from ..domain.model import Run
+from ..domain.model import Schedule
 from ..jsontext import embed
 from ..jsontext import loads
 from ..store import reads
@@ -110,6 +111,37 @@ def _activity(activity: Activity, workflow_id: str, run_id: str) -> dict[str, An
         "last_failure": embed(activity.last_failure),
         "cancel_requested": bool(activity.cancel_requested),
     }
+
+
+def schedule_record(schedule: Schedule, next_runs: Sequence[float] | None = None) -> dict[str, Any]:
+    """Show a schedule, with its next times where they are given."""
+    record = {
+        "name": schedule.name,
+        "namespace": schedule.namespace,
+        "workflow_type": schedule.workflow_type,
+        "cron_expr": schedule.cron_expr,
+        "timezone": schedule.timezone,
+        "input": schedule.input,
+        "task_queue": schedule.task_queue,
+        "search_attributes": schedule.search_attributes,
+        "run_timeout_secs": schedule.run_timeout_secs,
+        "execution_timeout_secs": schedule.execution_timeout_secs,
+        "overlap_policy": schedule.overlap_policy,
+        "catchup_window_secs": schedule.catchup_window_secs,
+        "paused": bool(schedule.paused),
+        "pause_reason": schedule.pause_reason,
+        "last_run_at": schedule.last_run_at,
+        "next_run_at": schedule.next_run_at,
+        "last_workflow_id": schedule.last_workflow_id,
+        "buffered": schedule.buffered,
+        "runs_started": schedule.runs_started,
+        "ticks_skipped": schedule.ticks_skipped,
+        "ticks_missed": schedule.ticks_missed,
+        "error": _decoded(schedule.error),
+        "created_at": schedule.created_at,
+        "updated_at": schedule.updated_at,
+    }
+    return record if next_runs is None else {**record, "next_runs": list(next_runs)}
 
 
 def worker_record(row: dict[str, Any], active_tasks: int, now: float, quiet_secs: float) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from ..domain.closing import CLOSE_CHILDREN
 from ..domain.errors import AlreadyTerminal
 from ..domain.errors import AssayError
+from ..domain.errors import Unavailable
 from ..jsontext import loads
 from ..store import pruning
 from ..store import reads
+from ..store import schedule_reads
 from ..store.store import Store
 from .committer import Committer
 from .operations import CancelRun
@@ -24,10 +26,12 @@ from .operations import ExpireActivity
 from .operations import ExpireRun
 from .operations import ExpireTask
 from .operations import FinishFollowup
+from .operations import FireSchedule
 from .operations import FireTimer
 from .operations import GiveBackActivity
 from .operations import GiveBackTask
 from .operations import Operation
+from .operations import PostponeSchedule
 from .operations import RetireWorker
 from .operations import TerminateRun
 from .waiters import Waiter
@@ -43,6 +47,7 @@ _PARENT_CLOSED = "its parent has closed"
 LOOK_EVERY_SECS = 1.0
 _RETIRE_EVERY_SECS = 5.0
 _PRUNE_EVERY_SECS = 60.0
+_PRUNES_AT_MOST = 50  # passes over one kind of row at a time
 
 
 class Upkeep:
@@ -55,9 +60,9 @@ class Upkeep:
         self.done = 0  # how many rows were handled so far: who sees it grow knows that a pass got somewhere
 
     def expire(self, limit: int = PASS) -> int:
-        """Do what is due: fire timers, end what took too long, take back leases. Returns how many rows it looked at.
+        """Do what is due: fire timers and schedules, end what took too long, take back leases.
 
-        At most `limit` of each kind.
+        Returns how many rows it looked at. At most `limit` of each kind.
         """
         now = self._store.now()
         grace = self._store.settings.cancel_grace_secs
@@ -77,7 +82,31 @@ class Upkeep:
             done = self._done(operations)
             if done:
                 log.info("%s count=%s", what, done)
-        return looked + self.follow_up(limit)
+        return looked + self.follow_up(limit) + self.fire_schedules(limit)
+
+    def fire_schedules(self, limit: int = PASS) -> int:
+        """Take ticks that are due, start what waited for runs that have ended. Returns how many schedules it looked at.
+
+        One that cannot be worked on is noted, and looked at again later.
+        """
+        with self._store.read() as db:
+            due = schedule_reads.due(db, self._store.now(), limit)
+        grace = self._store.settings.cancel_grace_secs
+        fires = [FireSchedule(schedule_key, next_run_at, grace) for schedule_key, next_run_at in due]
+        failed = []
+        outcomes = self._committer.submit(fires) if fires else []
+        for fire, outcome in zip(fires, outcomes, strict=True):
+            if outcome.error is None:
+                self.done += bool(outcome.answer)
+            elif isinstance(outcome.error, Unavailable):
+                log.warning("%s left for the next pass reason=%s", fire, outcome.error)
+            else:
+                refused = isinstance(outcome.error, AssayError)
+                log.error("%s failed: %s", fire, outcome.error, exc_info=None if refused else outcome.error)
+                message = outcome.error.message if isinstance(outcome.error, AssayError) else repr(outcome.error)
+                failed.append(PostponeSchedule(fire.schedule_key, message))
+        self._done(failed)
+        return len(fires)
 
     def follow_up(self, limit: int = PASS) -> int:
         """See to the children of closed runs, in bounded units. Returns how many rows it looked at."""
@@ -130,8 +159,12 @@ class Upkeep:
         now = self._store.now()
         removed = 0
         for remove in pruning.DUTIES:
-            with self._store.administer() as db:
-                removed += remove(db, now, self._store.settings)
+            for _ in range(_PRUNES_AT_MOST):
+                with self._store.administer() as db:
+                    count = remove(db, now, self._store.settings)
+                removed += count
+                if count < pruning.PASS:
+                    break
         if removed:
             log.info("rows pruned count=%s", removed)
         return removed

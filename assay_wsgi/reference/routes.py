@@ -30,6 +30,7 @@ CHAPTERS = {
     "activities": "Activities",
     "tasks": "Tasks, one by one",
     "workers": "Workers",
+    "schedules": "Schedules",
     "namespaces": "Namespaces and queues",
     "service": "The service",
     "probes": "Probes",

@@ -71,6 +71,9 @@ class Dialect(Protocol):
     def lock_runs(self, *, wait: bool) -> str | None:
         """Give the statement that locks runs by a list of keys, or None where writers queue anyway."""
 
+    def lock_schedules(self, *, wait: bool) -> str | None:
+        """Give the statement that locks schedules by a list of keys, or None where writers queue anyway."""
+
     def clock(self) -> str | None:
         """Write the columns (now, own transaction's mark), or None for the host's clock."""
 

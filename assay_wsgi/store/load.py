@@ -28,6 +28,8 @@ from .rows import CarriedSignal
 from .rows import Contents
 from .rows import Named
 from .rows import Rows
+from .schedules import find_and_lock_schedules
+from .schedules import load_schedules
 
 _LOOKS_AT_MOST = 5
 _NEWEST = (
@@ -47,9 +49,10 @@ _NAME = (("namespace", "text"), ("workflow_id", "text"))
 
 
 def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> None:
-    """Turn names into keys, lock the runs, load them with their tasks; look again where a name moved on."""
+    """Turn names into keys, lock schedules, then runs; load these with their tasks; look again where a name moved."""
     if needs.emptied:
         _lock_namespaces(db, needs.emptied, rows, wait=wait)
+    find_and_lock_schedules(db, needs, rows.schedules, wait=wait)
     _find_names(db, needs.names, rows)
     _find_activities(db, needs.activities, rows)
     wanted = set(needs.runs)
@@ -127,6 +130,7 @@ def load(db: Connection, needs: Needs, rows: Rows) -> None:
         )
         counted = dict(db.rows(sql, (db.dialect.list_of(sorted(needs.open_children)),)))
         rows.open_child_counts.update({chain: counted.get(chain, 0) for chain in needs.open_children})
+    load_schedules(db, needs, rows.schedules)
     if needs.signal_counts:
         rows.signal_counts.update(_counts(db, "workflow_signals WHERE", needs.signal_counts))
 

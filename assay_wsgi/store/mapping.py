@@ -70,8 +70,8 @@ RUNS = Table(
     key=("run_key",),
     fixed=(
         "namespace", "workflow_id", "run_id", "workflow_type", "task_queue", "input", "priority", "parent_key",
-        "parent_chain_key", "child_command", "parent_close", "first_run_key", "first_run_id", "continued_from",
-        "run_timeout_secs", "run_deadline_at", "chain_deadline_at", "created_at",
+        "parent_chain_key", "child_command", "parent_close", "first_run_key", "first_run_id", "schedule_key",
+        "continued_from", "run_timeout_secs", "run_deadline_at", "chain_deadline_at", "created_at",
     ),
 )  # fmt: skip
 TASKS = Table(
@@ -97,6 +97,10 @@ TIMERS = Table(
     key=("run_key", "seq"),
     fixed=("timer_key", "namespace", "fire_at", "created_at"),
 )
+SCHEDULES = Table(
+    "workflow_schedules", model.Schedule, key=("schedule_key",), fixed=("namespace", "name", "created_at")
+)
+TICKS = Table("schedule_runs", model.Tick, key=("schedule_key", "tick"))
 FOLLOWUPS = Table("followups", model.Followup, key=())
 ATTEMPTS = Table("activity_attempts", model.Attempt, key=("activity_key", "attempt"))
 SIGNALS = Table("workflow_signals", model.Signal, key=("run_key", "event_seq"))

@@ -39,6 +39,11 @@ class Needs:
     pending: set[int] = field(default_factory=set)  # run_key: its activities that no worker has
     open_activities: set[int] = field(default_factory=set)  # run_key: how many have no outcome
     signal_counts: set[int] = field(default_factory=set)  # run_key
+    schedules: set[tuple[str, str]] = field(default_factory=set)  # (namespace, name)
+    schedule_keys: set[int] = field(default_factory=set)
+    ticks: set[tuple[int, float, float]] = field(default_factory=set)  # (schedule_key, first, last): all between
+    open_runs_of: set[int] = field(default_factory=set)  # schedule_key: which of its runs are open
+    schedule_counts: set[str] = field(default_factory=set)  # namespace: how many it has
 
     def add(self, other: Needs) -> None:
         """Take in what another needs."""
@@ -67,4 +72,4 @@ class Missing(BeginAgain):
 
 
 class Held(Exception):
-    """A run that the operation wants is locked by somebody else: it must come again."""
+    """A run or a schedule that the operation wants is locked by somebody else: it must come again."""

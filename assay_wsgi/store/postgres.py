@@ -99,8 +99,10 @@ class Postgres:
         return orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
 
     def lock_runs(self, *, wait: bool) -> str | None:
-        skip = "" if wait else "SKIP LOCKED"
-        return f"SELECT run_key FROM workflows WHERE run_key = ANY(?) ORDER BY run_key FOR NO KEY UPDATE {skip}"
+        return _lock("workflows", "run_key", wait=wait)
+
+    def lock_schedules(self, *, wait: bool) -> str | None:
+        return _lock("workflow_schedules", "schedule_key", wait=wait)
 
     def clock(self) -> str | None:
         return "extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text::bigint"
@@ -226,6 +228,11 @@ class Postgres:
         if isinstance(error, (peewee.OperationalError, peewee.InterfaceError)):
             return Trouble.LOST
         return Trouble.REFUSED
+
+
+def _lock(table: str, key: str, *, wait: bool) -> str:
+    skip = "" if wait else "SKIP LOCKED"
+    return f"SELECT {key} FROM {table} WHERE {key} = ANY(?) ORDER BY {key} FOR NO KEY UPDATE {skip}"
 
 
 @lru_cache(maxsize=512)

@@ -9,6 +9,7 @@ from .connection import Connection
 
 PASS = 1000  # rows
 _RETIRED_KEPT_SECS = 7 * 86_400.0
+TICKS_KEPT_SECS = 7 * 86_400.0
 _UNIT_KEPT_SECS = 86_400.0  # an idle connection whose row is gone makes itself another
 
 
@@ -43,4 +44,13 @@ def workers(db: Connection, now: float, _: EngineSettings) -> int:
     )
 
 
-DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (answers, notices, units, workers)
+def ticks(db: Connection, now: float, _: EngineSettings) -> int:
+    """Forget what became of ticks a week ago. None of them can come again: their schedule is beyond them."""
+    return db.run(
+        "DELETE FROM schedule_runs WHERE (schedule_key, tick) IN (SELECT schedule_key, tick FROM schedule_runs "
+        "WHERE state <> 'buffered' AND queued_at <= ? ORDER BY queued_at LIMIT ?) AND state <> 'buffered'",
+        (now - TICKS_KEPT_SECS, PASS),
+    )
+
+
+DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (answers, notices, units, workers, ticks)

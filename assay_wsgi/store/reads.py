@@ -263,6 +263,7 @@ _DEADLINES = (
     ("workflow_timers", "fire_at", "status = 'PENDING'"),
     ("workflows", "deadline_at", "deadline_at IS NOT NULL"),
     ("followups", "due_at", "1 = 1"),
+    ("workflow_schedules", "due_at", "due_at IS NOT NULL"),
 )
 
 

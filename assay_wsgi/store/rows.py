@@ -7,6 +7,7 @@ touches nobody. What is written to the database in the end is the last state of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from ..domain.requests import MAIN
 from .needs import Held
 from .needs import Missing
 from .needs import Needs
+from .schedules import ScheduleRows
 
 CHILD_ENDS = ("ChildWorkflowCompleted", "ChildWorkflowFailed")
 
@@ -86,6 +88,7 @@ class Rows:
         self.pending: set[int] = set()  # runs whose activities that no worker has are all loaded
         self.open_activity_counts: dict[int, int] = {}
         self.signal_counts: dict[int, int] = {}
+        self.schedules = ScheduleRows(self)
         # what is to be written
         self.new_namespaces: dict[str, float] = {}
         self.created_namespaces: dict[str, float] = {}
@@ -121,6 +124,14 @@ class Rows:
             raise Held
         raise Missing(Needs(runs={run_key}))
 
+    def all_runs(self, run_keys: Sequence[int]) -> list[tuple[Run, Task | None]]:
+        """Give runs by key with their tasks. Raises Held, Missing for all that it lacks."""
+        lacking = set(run_keys) - self.runs.keys() - self.absent - self.wanted_runs
+        if lacking:
+            raise Missing(Needs(runs=lacking))
+        found = [run for key in run_keys if (run := self.run(key)) is not None]
+        return [(run, self.task(run.run_key)) for run in found]
+
     def untouched_run(self, run_key: int) -> Run | None:
         """Give a run that this unit has not written so far, or None where there is none. Raises Held, Missing."""
         if run_key in self.changed_runs or run_key in self.new_runs:
@@ -134,6 +145,13 @@ class Rows:
             raise Missing(Needs(names={name}))
         run_key = self.named[name].run_key
         return None if run_key is None else self.run(run_key)
+
+    def newest_of_each(self, namespace: str, workflow_ids: Sequence[str]) -> list[Run | None]:
+        """Give the newest run of each id. Raises Held, Missing for all that it lacks."""
+        lacking = {(namespace, workflow_id) for workflow_id in workflow_ids} - self.named.keys()
+        if lacking:
+            raise Missing(Needs(names=lacking))
+        return [self.newest(namespace, workflow_id) for workflow_id in workflow_ids]
 
     def parent_of(self, run: Run) -> tuple[Run, Task | None] | None:
         """Give the newest run of the chain that started this one, with its task. Raises Held, Missing."""
@@ -301,7 +319,8 @@ class Rows:
             return None
         runs = found is not None and found.runs
         new = any(self.runs[key].namespace == name for key in self.new_runs if key in self.runs)
-        return Contents(runs=runs or new, schedules=found is not None and found.schedules)
+        schedules = (found is not None and found.schedules) or self.schedules.new_in(name)
+        return Contents(runs=runs or new, schedules=schedules)
 
     # ------------------------------------------------------------------------------ taking a Change
 
@@ -370,6 +389,7 @@ class Rows:
         self.closed.extend(change.closed)
         for run_key in change.dropped_runs:
             self._drop(run_key)
+        self.schedules.take(change)
 
     def _retire_workers(self, namespace: str, now: float) -> None:
         """Retire whom this unit registered in a namespace that goes; the others are retired where they stand."""
@@ -412,8 +432,12 @@ class Rows:
     def soonest_deadline(self) -> float | None:
         """Give the earliest deadline that this unit wrote: the sidecar may have to wake before it planned to."""
         deadlines: list[Any] = [self.tasks[key].deadline_at for key in self.changed_tasks if key in self.tasks]
+        deadlines += self.schedules.deadlines()
         deadlines += [self.activities[key].deadline_at for key in self.changed_activities | self.new_activities]
-        deadlines += [self.runs[key].deadline_at for key in self.changed_runs | self.new_runs if key in self.runs]
+        for run in [self.runs[key] for key in self.changed_runs | self.new_runs if key in self.runs]:
+            deadlines.append(run.deadline_at)
+            if run.closed and run.schedule_key is not None:
+                deadlines.append(run.completed_at)  # a tick may wait for its end
         deadlines += [timer.fire_at for key in self.new_timers if (timer := self.timers[key]) is not None]
         deadlines += [followup.due_at for followup in self.followups]
         return min((moment for moment in deadlines if moment is not None), default=None)

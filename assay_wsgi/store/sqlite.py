@@ -76,6 +76,9 @@ class Sqlite:
     def lock_runs(self, *, wait: bool) -> str | None:
         return None
 
+    def lock_schedules(self, *, wait: bool) -> str | None:
+        return None
+
     def clock(self) -> str | None:
         return None
 

@@ -20,9 +20,11 @@ from .mapping import FOLLOWUPS
 from .mapping import NAMESPACES
 from .mapping import NOTICES
 from .mapping import RUNS
+from .mapping import SCHEDULES
 from .mapping import SIGNALS
 from .mapping import SNAPSHOTS
 from .mapping import TASKS
+from .mapping import TICKS
 from .mapping import TIMERS
 from .mapping import WORKERS
 from .mapping import NamespaceRow
@@ -30,6 +32,7 @@ from .mapping import NoticeRow
 from .mapping import Table
 from .needs import BeginAgain
 from .rows import Rows
+from .schedules import ScheduleRows
 
 BELOW_A_RUN = (
     "workflow_tasks", "workflow_events", "workflow_activities", "activity_attempts", "workflow_timers",
@@ -55,6 +58,7 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
     if rows.changed_workers:
         workers = [worker for key in sorted(rows.changed_workers) if (worker := rows.workers[key]) is not None]
         db.dialect.upsert(db, WORKERS, workers)
+    _write_schedules(db, rows.schedules)
     new = [_marked(rows.runs[key], mark, told) for key in rows.new_runs]
     new.sort(key=lambda run: (run.namespace, run.workflow_id, run.run_key))
     _insert_names(db, RUNS, new)
@@ -81,14 +85,9 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
 
 
 def _drop_namespaces(db: Connection, names: set[str], now: float) -> None:
-    """Remove namespaces and what stands in them; no run does. Their workers stay known, and keep to them."""
+    """Remove namespaces; no run and no schedule stands in them. Their workers stay known, and keep to them."""
     parameter = (db.dialect.list_of(sorted(names)),)
     these = db.dialect.in_list("namespace")
-    db.run(
-        f"DELETE FROM schedule_runs WHERE schedule_key IN (SELECT schedule_key FROM workflow_schedules WHERE {these})",
-        parameter,
-    )
-    db.run(f"DELETE FROM workflow_schedules WHERE {these}", parameter)
     db.run(f"DELETE FROM queues WHERE {these}", parameter)
     db.run(f"UPDATE workflow_workers SET retired_at = ? WHERE retired_at IS NULL AND {these}", (now, *parameter))
     db.run(f"DELETE FROM namespaces WHERE {db.dialect.in_list('name')}", parameter)
@@ -154,6 +153,21 @@ def _close_below(db: Connection, closed: Sequence[int], now: float) -> None:
         (now, keys),
     )
     db.run(f"UPDATE workflow_timers SET status = 'CANCELLED' WHERE {below} AND status = 'PENDING'", (keys,))
+
+
+def _write_schedules(db: Connection, schedules: ScheduleRows) -> None:
+    """Write schedules and their ticks. Only a schedule's name may be another's meanwhile: its row's lock guards it."""
+    new, changed, gone = schedules.written()
+    if gone:
+        parameter, of_these = (db.dialect.list_of(gone),), db.dialect.in_list("schedule_key")
+        db.run(f"DELETE FROM schedule_runs WHERE state = 'buffered' AND {of_these}", parameter)
+        db.run(f"DELETE FROM workflow_schedules WHERE {of_these}", parameter)
+    if new:
+        _insert_names(db, SCHEDULES, new)
+    _update(db, SCHEDULES, changed)
+    new_ticks, changed_ticks = schedules.written_ticks()
+    _insert(db, TICKS, new_ticks)
+    _update(db, TICKS, changed_ticks)
 
 
 def _write_tasks(db: Connection, rows: Rows) -> None:

@@ -323,4 +323,18 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     visit("POST", f"{API}/namespaces", {"name": "shop"}, status=201)
     visit("DELETE", f"{API}/namespaces/shop?force=true")
 
+    daily = {"name": "nightly", "workflow_type": "Report", "cron_expr": "@daily", "search_attributes": {"k": 1}}
+    schedule = f"{API}/schedules/nightly"
+    visit("POST", f"{API}/schedules", daily, status=201)
+    visit("GET", f"{API}/schedules")
+    visit("GET", schedule)
+    visit("PATCH", schedule, {"input": [1], "run_timeout_secs": 5})
+    visit("GET", f"{schedule}/next?n=2")
+    assert visit("POST", f"{schedule}/trigger", {})["outcome"] == "started"
+    assert visit("POST", f"{schedule}/trigger", {})["reason"] == "overlap"
+    visit("POST", f"{schedule}/backfill", {"start": 1_600_000_000, "end": 1_600_086_400})
+    visit("POST", f"{schedule}/pause", {"reason": "rain"})
+    visit("POST", f"{schedule}/resume")
+    visit("DELETE", schedule)
+
     assert visit.visited == {rule.endpoint for rule, _, _ in openapi.operations(client.application)}

@@ -300,7 +300,50 @@ AMBIGUOUS = [
     ),
 ]  # fmt: skip
 
-REFUSALS = [*UNREADABLE, *STARTS, *READS, *ACTS, *TURNS, *AMBIGUOUS]
+NO_SCHEDULE = "/schedules/nothing-has-this-name"
+
+
+def _schedule(**more: Any) -> Send:
+    told = {"workflow_type": "Report", "cron_expr": "0 2 * * *", **more}
+    return lambda w: w.post("/schedules", {"name": w.fresh(), **told})
+
+
+# What can be read of a schedule, and what it was told, is said where it is made; where it is acted on, that it is gone.
+SCHEDULES = [
+    _api("POST", "/schedules", 409, "schedule_exists",
+         lambda w: w.post("/schedules", {"name": w.scheduled(), "workflow_type": "W", "cron_expr": "@daily"})),
+    _api("POST", "/schedules", 422, "missing_field", lambda w: w.post("/schedules", {"name": w.fresh()})),
+    _api("POST", "/schedules", 422, "invalid_cron", _schedule(cron_expr="0 0 31 2 *")),
+    _api("POST", "/schedules", 422, "invalid_cron", _schedule(cron_expr="*" * 300)),
+    _api("POST", "/schedules", 422, "invalid_timezone", _schedule(timezone="../../etc/passwd")),
+    _api("POST", "/schedules", 422, "invalid_value", _schedule(overlap_policy="queue_all")),
+    _api("POST", "/schedules", 422, "out_of_range", _schedule(catchup_window_secs=0.5)),
+    _api("POST", "/schedules", 422, "invalid_id", _schedule(name="x" * 241)),
+    _api("GET", "/schedules", 422, "invalid_filter", lambda w: w.get("/schedules", colour="red")),
+    _api("GET", "/schedules/<name>", 404, "not_found", lambda w: w.get(NO_SCHEDULE)),
+    _api("GET", "/schedules/<name>/next", 404, "not_found", lambda w: w.get(f"{NO_SCHEDULE}/next")),
+    _api("GET", "/schedules/<name>/next", 422, "out_of_range",
+         lambda w: w.get(f"/schedules/{w.scheduled()}/next", n=101)),
+    _api("DELETE", "/schedules/<name>", 404, "not_found", lambda w: w.delete(NO_SCHEDULE)),
+    _api("PATCH", "/schedules/<name>", 404, "not_found", lambda w: w.patch(NO_SCHEDULE, {"input": 1})),
+    _api("PATCH", "/schedules/<name>", 422, "invalid_cron",
+         lambda w: w.patch(f"/schedules/{w.scheduled()}", {"cron_expr": "61 * * * *"})),
+    _api("PATCH", "/schedules/<name>", 422, "invalid_timezone",
+         lambda w: w.patch(f"/schedules/{w.scheduled()}", {"timezone": "localtime"})),
+    *(
+        _api("POST", f"/schedules/<name>/{what}", 404, "not_found",
+             lambda w, what=what, body=body: w.post(f"{NO_SCHEDULE}/{what}", body))
+        for what, body in (("pause", []), ("resume", []), ("trigger", []), ("backfill", {"start": 0}))
+    ),
+    _api("POST", "/schedules/<name>/trigger", 422, "invalid_value",
+         lambda w: w.post(f"/schedules/{w.scheduled()}/trigger", {"overlap_policy": "often"})),
+    _api("POST", "/schedules/<name>/backfill", 422, "too_many_items",
+         lambda w: w.post(f"/schedules/{w.scheduled(cron_expr='* * * * *')}/backfill", {"start": 1_700_000_000})),
+    _api("POST", "/schedules/<name>/backfill", 422, "out_of_range",
+         lambda w: w.post(f"/schedules/{w.scheduled()}/backfill", {"start": 1_700_000_000, "end": 4_000_000_000})),
+]  # fmt: skip
+
+REFUSALS = [*UNREADABLE, *STARTS, *READS, *ACTS, *TURNS, *AMBIGUOUS, *SCHEDULES]
 
 
 def _another_name(w: Caller) -> requests.Response:

@@ -112,6 +112,9 @@ class Caller:
             body = {**body, **self.adds}
         return self.send("POST", path, json=body, **options)
 
+    def patch(self, path: str, body: dict[str, Any]) -> requests.Response:
+        return self.send("PATCH", path, json=body)
+
     def delete(self, path: str, **query: Any) -> requests.Response:
         return self.send("DELETE", path, params=query)
 
@@ -171,6 +174,13 @@ class Caller:
         answer = self.post("/workers/register", {"identity": "played by hand", "queue": self.queue, **more})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["worker_id"])
+
+    def scheduled(self, **more: Any) -> str:
+        """Make a schedule that fires once a year. Answers its name."""
+        told = {"workflow_type": "Hello", "cron_expr": "@yearly", "task_queue": self.queue, **more}
+        answer = self.post("/schedules", {"name": self.fresh("schedule"), **told})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["name"])
 
     def record(self, workflow_id: str) -> dict[str, Any]:
         """Describe a run."""

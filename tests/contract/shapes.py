@@ -26,6 +26,10 @@ WORKER = {
     "id", "namespace", "identity", "task_queue", "workflows", "activities", "max_concurrent_workflows",
     "max_concurrent_activities", "active_tasks", "last_heartbeat", "registered_at",
 }  # fmt: skip
+SCHEDULE = {
+    "name", "namespace", "workflow_type", "cron_expr", "timezone", "input", "task_queue", "overlap_policy", "paused",
+    "last_run_at", "next_run_at", "last_workflow_id", "created_at",
+}  # fmt: skip
 NAMESPACE = {"name", "created_at"}
 STATS = {"namespace", "total_workflows", "running", "pending", "completed", "failed", "schedules", "workers"}
 QUEUE = {"queue", "pending_activities", "running_activities", "workers"}

@@ -274,7 +274,35 @@ SERVICE = [
     Success("GET", "/", 308, lambda w: w.send("GET", "/", root=True)),
 ]  # fmt: skip
 
-SUCCESSES = [*RUNS, *WORKERS, *SERVICE]
+SCHEDULES = [
+    _api("POST", "/schedules", 201,
+         lambda w: w.post("/schedules", {"name": w.fresh(), "workflow_type": "Report", "cron_expr": "0 2 * * *"}),
+         has={*shapes.SCHEDULE, "next_runs"},
+         says={"timezone": "UTC", "namespace": "main", "task_queue": "main", "overlap_policy": "skip"}),
+    _api("GET", "/schedules", 200,
+         lambda w: [w.scheduled(namespace=w.id("space")), w.get("/schedules", namespace=w.id("space"))][1],
+         has=shapes.SCHEDULE),
+    _api("GET", "/schedules", 200, lambda w: w.get("/schedules", namespace=w.id("nowhere")), is_=[]),
+    _api("GET", "/schedules/<name>", 200, lambda w: w.get(f"/schedules/{w.scheduled()}"), has=shapes.SCHEDULE),
+    _api("GET", "/schedules/<name>", 304, lambda w: _known(w, f"/schedules/{w.scheduled()}")),
+    _api("PATCH", "/schedules/<name>", 200,
+         lambda w: w.patch(f"/schedules/{w.scheduled()}", {"cron_expr": "@daily", "overlap_policy": "queue"}),
+         has=shapes.SCHEDULE, says={"cron_expr": "@daily", "overlap_policy": "queue"}),
+    _api("DELETE", "/schedules/<name>", 200, lambda w: w.delete(f"/schedules/{w.scheduled()}"), is_={"ok": True}),
+    _api("POST", "/schedules/<name>/pause", 200, lambda w: w.post(f"/schedules/{w.scheduled()}/pause", {}),
+         has=shapes.SCHEDULE, says={"paused": True}),
+    _api("POST", "/schedules/<name>/resume", 200, lambda w: w.post(f"/schedules/{w.scheduled()}/resume", {}),
+         has=shapes.SCHEDULE, says={"paused": False}),
+    _api("POST", "/schedules/<name>/trigger", 200, lambda w: w.post(f"/schedules/{w.scheduled()}/trigger", {}),
+         has={"schedule", "tick", "outcome", "reason", "workflow_id", "run_id"}, says={"outcome": "started"}),
+    _api("POST", "/schedules/<name>/backfill", 200,
+         lambda w: w.post(f"/schedules/{w.scheduled()}/backfill", {"start": 1_600_000_000, "end": 1_640_000_000}),
+         is_={"ticks": 1, "queued": 1, "known": 0, "left": 0}),
+    _api("GET", "/schedules/<name>/next", 200, lambda w: w.get(f"/schedules/{w.scheduled()}/next", n=2),
+         has={"name", "timezone", "paused", "next_runs"}),
+]  # fmt: skip
+
+SUCCESSES = [*RUNS, *WORKERS, *SERVICE, *SCHEDULES]
 
 
 def _of_task(w: Caller, what: str, body: dict[str, Any]) -> requests.Response:

@@ -48,6 +48,8 @@ from assay_wsgi.engine.operations import TerminateRun
 from tests.engine.crash_backoffs import BACKOFFS
 from tests.engine.crash_families import FAMILIES
 from tests.engine.crash_families import FAMILY_PAIRS
+from tests.engine.crash_schedules import SCHEDULE_PAIRS
+from tests.engine.crash_schedules import SCHEDULES
 from tests.engine.crash_steps import NOW
 from tests.engine.crash_steps import REPEATED
 from tests.engine.crash_steps import SAME
@@ -385,7 +387,7 @@ def delete_a_namespace(ns: str) -> Steps:
 def delete_a_namespace_that_was_emptied(ns: str) -> Steps:
     run_key = yield from given_a_closed_run(ns)
     yield do(DropRun(run_key))
-    return Act([keyed(ns, DeleteNamespace(ns, force=True))])
+    return Act([keyed(ns, DeleteNamespace(ns))])
 
 
 def claim_workflow_tasks(ns: str) -> Steps:
@@ -471,6 +473,7 @@ CASES = (
     Case(write_who_was_seen, again=()),
     *BACKOFFS,
     *FAMILIES,
+    *SCHEDULES,
 )
 
 
@@ -575,6 +578,7 @@ PAIRS = (
     Case(an_addition_and_a_turn_of_one_number, again=(Changed("'created': True", "'created': False"), REPEATED)),
     Case(two_starts_by_signals, again=(NOT_STARTED, Changed("}", ", 'repeated': True}"))),
     *FAMILY_PAIRS,
+    *SCHEDULE_PAIRS,
 )
 
 

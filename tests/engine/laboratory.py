@@ -215,6 +215,7 @@ class Laboratory:
         with self.store.read() as db:
             tables = _tables(db)
             owner = dict(db.rows("SELECT run_key, namespace FROM workflows"))
+            owner.update(db.rows("SELECT schedule_key, namespace FROM workflow_schedules"))
             for table, columns in tables.items():
                 for row in db.rows(f"SELECT {', '.join(columns)} FROM {table}"):
                     named = dict(zip(columns, row, strict=True))
@@ -249,8 +250,9 @@ def _namespace_of(table: str, row: Mapping[str, Any], owner: Mapping[int, str]) 
         return str(row["name"])
     if "namespace" in row:
         return str(row["namespace"])
-    if "run_key" in row:
-        return owner[row["run_key"]]
+    keys = [row[name] for name in ("schedule_key", "run_key") if name in row]
+    if keys:  # the ticks of a schedule that is gone have their runs
+        return next(owner[key] for key in keys if key in owner)
     return str(row["scope"])  # of a stored answer; a table that has none of these is to stay empty
 
 

@@ -20,8 +20,10 @@ from assay_wsgi.domain.errors import NotFound
 from assay_wsgi.domain.errors import OutcomeUnknown
 from assay_wsgi.domain.errors import StoreBusy
 from assay_wsgi.domain.errors import Unavailable
+from assay_wsgi.engine.operations import Keyed
 from assay_wsgi.engine.operations import OnActivity
 from assay_wsgi.engine.operations import OnRun
+from assay_wsgi.engine.operations import OnSchedule
 from assay_wsgi.engine.operations import OnTask
 from assay_wsgi.engine.operations import Operation
 from assay_wsgi.settings import EngineSettings
@@ -100,9 +102,10 @@ def test_each_class_of_operation_is_in_the_matrix(laboratory: Laboratory) -> Non
         acts.append(trial.act)
 
     handed_in = {type(operation) for act in acts for operation in act.operations}
+    handed_in |= {type(one.operation) for act in acts for one in act.operations if isinstance(one, Keyed)}
     takers = [act.taker for act in acts if act.taker is not None]
 
-    assert handed_in == set(_subclasses(Operation)) - {OnRun, OnActivity, OnTask}
+    assert handed_in == set(_subclasses(Operation)) - {OnRun, OnActivity, OnTask, OnSchedule}
     assert any(taker.workflow_slots for taker in takers)
     assert any(taker.activity_slots for taker in takers)
     assert any(act.beats for act in acts)

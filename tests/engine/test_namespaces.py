@@ -33,7 +33,6 @@ from tests.engine.stories import code
 from tests.engine.stories import given_a_parked
 from tests.engine.stories import given_a_run
 from tests.engine.stories import given_a_running
-from tests.engine.stories import put
 from tests.engine.stories import rows
 
 if TYPE_CHECKING:
@@ -95,8 +94,7 @@ def test_one_that_has_a_run_open_or_closed_is_not_deleted(engine: Engine) -> Non
 
 
 def test_one_that_has_a_schedule_goes_only_by_force(engine: Engine) -> None:
-    engine.namespaces.create("shop")
-    put(engine, _A_SCHEDULE)
+    engine.schedules.create("nightly", "Order", "@daily", namespace="shop")
 
     with pytest.raises(NamespaceNotEmpty):
         engine.namespaces.delete("shop")
@@ -276,9 +274,4 @@ def _key(engine: Engine) -> Any:
     return key
 
 
-_A_SCHEDULE = (
-    "INSERT INTO workflow_schedules (schedule_key, namespace, name, workflow_type, cron_expr, timezone, task_queue, "
-    "overlap_policy, catchup_secs, paused, created_at, updated_at) "
-    "VALUES (1, 'shop', 'nightly', 'Order', '0 0 * * *', 'UTC', 'q', 'skip', 60.0, FALSE, 1.0, 1.0)"
-)
 _IN_MAIN = "SELECT run_key FROM workflows WHERE namespace = 'main'"

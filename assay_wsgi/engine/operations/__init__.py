@@ -31,6 +31,17 @@ from .runs import SignalRun
 from .runs import SignalWithStart
 from .runs import Start
 from .runs import TerminateRun
+from .schedules import BackfillSchedule
+from .schedules import ChangeSchedule
+from .schedules import CreateSchedule
+from .schedules import DropSchedule
+from .schedules import FireSchedule
+from .schedules import OnSchedule
+from .schedules import PauseSchedule
+from .schedules import PostponeSchedule
+from .schedules import RemoveSchedule
+from .schedules import ResumeSchedule
+from .schedules import TriggerSchedule
 from .turns import BeatTask
 from .turns import OnTask
 from .turns import TakeTurn
@@ -40,9 +51,10 @@ from .workers import EndSession
 from .workers import RetireWorker
 
 __all__ = [
-    "AddActivity", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ContinueRun", "CreateNamespace",
-    "DeleteNamespace", "DropRun", "EndSession", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup",
-    "FireTimer", "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnTask", "Operation",
-    "ReleaseActivity", "ReportActivity", "RetireWorker", "RetryNow", "SignalRun", "SignalWithStart", "Start",
-    "TakeTurn", "TaskLease", "TerminateRun",
+    "AddActivity", "BackfillSchedule", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ChangeSchedule",
+    "ContinueRun", "CreateNamespace", "CreateSchedule", "DeleteNamespace", "DropRun", "DropSchedule", "EndSession",
+    "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup", "FireSchedule", "FireTimer", "GiveBackActivity",
+    "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnSchedule", "OnTask", "Operation", "PauseSchedule",
+    "PostponeSchedule", "ReleaseActivity", "RemoveSchedule", "ReportActivity", "ResumeSchedule", "RetireWorker",
+    "RetryNow", "SignalRun", "SignalWithStart", "Start", "TakeTurn", "TaskLease", "TerminateRun", "TriggerSchedule",
 ]  # fmt: skip

@@ -34,10 +34,9 @@ class CreateNamespace(Operation):
 
 @dataclass(frozen=True)
 class DeleteNamespace(Operation):
-    """Remove a namespace that holds nothing; `force` takes its schedules along, never a run."""
+    """Remove a namespace that holds nothing."""
 
     name: str
-    force: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)  # what else the answer says
     weight = 5
 
@@ -48,6 +47,6 @@ class DeleteNamespace(Operation):
         held = rows.held_by_namespace(self.name)
         if held is None:
             raise NotFound(f"not found: namespace {self.name}", code="namespace_not_found")
-        if held.runs or (held.schedules and not self.force):
+        if held.runs or held.schedules:
             raise NamespaceNotEmpty(f"namespace {self.name} holds runs or schedules: force=true deletes them, too")
         return Change(answer={"ok": True, "done": True, **self.told}, dropped_namespaces=[self.name])

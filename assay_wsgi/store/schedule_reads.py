@@ -1,0 +1,44 @@
+"""What is read of schedules for people and the sidecar, outside of units."""
+
+from __future__ import annotations
+
+from ..domain.model import Schedule
+from .connection import Connection
+from .mapping import SCHEDULES
+
+_DUE = (
+    "SELECT schedule_key, next_run_at FROM workflow_schedules WHERE due_at IS NOT NULL AND due_at <= ? "
+    "ORDER BY due_at LIMIT ?"
+)
+_FREED = (  # one that failed is looked at when its pause is over, and not before
+    "SELECT s.schedule_key, s.next_run_at FROM workflow_schedules s WHERE s.buffered > 0 AND s.error IS NULL "
+    "AND NOT EXISTS (SELECT 1 FROM workflows w WHERE w.schedule_key = s.schedule_key "
+    "AND w.schedule_key IS NOT NULL AND w.status IN ('PENDING', 'RUNNING')) ORDER BY s.schedule_key LIMIT ?"
+)
+
+
+def due(db: Connection, now: float, limit: int) -> list[tuple[int, float | None]]:
+    """Give (key, next_run_at) of schedules to look at: a tick is due, or what waits has no open run to wait for."""
+    found = dict(db.rows(_DUE, (now, limit)))
+    if len(found) < limit:
+        found.update(db.rows(_FREED, (limit - len(found),)))
+    return sorted(found.items())
+
+
+def schedule(db: Connection, namespace: str, name: str) -> Schedule | None:
+    """Give a schedule."""
+    sql = f"SELECT {SCHEDULES.listed} FROM workflow_schedules WHERE namespace = ? AND name = ?"
+    row = db.one(sql, (namespace, name))
+    return None if row is None else Schedule._make(row)
+
+
+def listed(db: Connection, namespace: str, limit: int, offset: int) -> list[Schedule]:
+    """Give the schedules of a namespace by name."""
+    sql = f"SELECT {SCHEDULES.listed} FROM workflow_schedules WHERE namespace = ? ORDER BY name LIMIT ? OFFSET ?"
+    return [Schedule._make(row) for row in db.rows(sql, (namespace, limit, offset))]
+
+
+def keys_in(db: Connection, namespace: str, limit: int) -> list[int]:
+    """Give keys of schedules of a namespace."""
+    sql = "SELECT schedule_key FROM workflow_schedules WHERE namespace = ? ORDER BY schedule_key LIMIT ?"
+    return [schedule_key for (schedule_key,) in db.rows(sql, (namespace, limit))]
