@@ -52,6 +52,11 @@ from .retry import Retry
 from .retry import RetryChanges
 from .runs import WorkflowHandle
 from .saga import Saga
+from .schedules import Backfilled
+from .schedules import ScheduleChanges
+from .schedules import ScheduleOptions
+from .schedules import ScheduleRecord
+from .schedules import Triggered
 from .starts import NewRunOptions
 from .starts import StartOptions
 from .starts import StartRequest
@@ -70,6 +75,7 @@ __all__ = [
     "ApiError",
     "ApplicationError",
     "Assay",
+    "Backfilled",
     "Call",
     "ChildHandle",
     "ChildOptions",
@@ -90,6 +96,9 @@ __all__ = [
     "RetryChanges",
     "RunInfo",
     "Saga",
+    "ScheduleChanges",
+    "ScheduleOptions",
+    "ScheduleRecord",
     "StartOptions",
     "StartRequest",
     "StepAction",
@@ -97,6 +106,7 @@ __all__ = [
     "Steps",
     "Suspend",
     "TimerCancelledError",
+    "Triggered",
     "Unauthorized",
     "Unavailable",
     "Worker",

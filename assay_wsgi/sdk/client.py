@@ -26,9 +26,11 @@ from .definitions import WorkflowCall
 from .definitions import WorkflowDefinition
 from .definitions import target
 from .durations import Duration
+from .durations import since_the_epoch
 from .jsontext import dumps
 from .namespaces import Namespaces
 from .runs import WorkflowHandle
+from .schedules import Schedules
 from .starts import NewRunOptions
 from .starts import StartOptions
 from .starts import StartRequest
@@ -80,6 +82,7 @@ class Client:
         self.queue = queue
         self._caller = Caller(url, token, patience, connection)
         self.namespaces = Namespaces(self._caller)
+        self.schedules = Schedules(self._caller, namespace, queue)
 
     def __enter__(self) -> Client:
         return self
@@ -277,8 +280,8 @@ class Client:
         if isinstance(params.get("search_attrs"), Mapping):
             params["search_attrs"] = dumps(params["search_attrs"]).decode()
         for name in TIMES:
-            if isinstance(params.get(name), datetime):
-                params[name] = _since_the_epoch(name, params[name])
+            if params.get(name) is not None:
+                params[name] = since_the_epoch(name, params[name])
         left = limit
         if left is not None and left <= 0:
             return
@@ -312,9 +315,3 @@ class Client:
         """Return which build answers: `version` and `build_profile`."""
         answer: dict[str, Any] = self._caller.get("/version")
         return answer
-
-
-def _since_the_epoch(name: str, moment: datetime) -> float:
-    if moment.utcoffset() is None:
-        raise ValueError(f"{name}: {moment} has no time zone: say datetime(..., tzinfo=timezone.utc)")
-    return moment.timestamp()

@@ -1,8 +1,9 @@
-"""Spans of time as user code gives them."""
+"""Spans of time, and moments, as user code gives them."""
 
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from datetime import timedelta
 from typing import Union
 
@@ -15,3 +16,12 @@ def seconds(duration: Duration) -> float:
     if not math.isfinite(span):
         raise ValueError(f"a duration must be finite, not {span}")
     return max(0.0, span)
+
+
+def since_the_epoch(name: str, moment: Union[float, datetime]) -> float:
+    """Return a moment as seconds since the epoch. Raises ValueError for a datetime without a zone."""
+    if not isinstance(moment, datetime):
+        return moment
+    if moment.utcoffset() is None:
+        raise ValueError(f"{name}: {moment} has no time zone: say datetime(..., tzinfo=timezone.utc)")
+    return moment.timestamp()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import UTC
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from assay_wsgi.sdk import Assay
+from assay_wsgi.sdk import Backfilled
 from assay_wsgi.sdk import Client
 from assay_wsgi.sdk import Conflict
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import Invalid
 from assay_wsgi.sdk import NotFound
+from assay_wsgi.sdk import ScheduleRecord
+from assay_wsgi.sdk import Triggered
 from assay_wsgi.sdk import WorkflowAlreadyStarted
 from assay_wsgi.sdk.transport import Connection
 from tests.contract.service import Service
@@ -183,6 +188,55 @@ def test_the_service_is_looked_at_through_the_client(client: Client) -> None:
     activity = client.activity(scheduled["payload"]["activity_id"])
     assert (activity["name"], activity["input"], activity["result"]) == ("double", 4, 8)
     assert client.version()["version"]
+
+
+def test_a_schedule_starts_runs_until_it_is_paused(client: Client) -> None:
+    made = client.schedules.create("often", "@every 1s", Leaf, 7, timezone="Asia/Tokyo", overlap="allow_all")
+    assert set(made) == set(ScheduleRecord.__annotations__)
+    assert (made["input"], made["task_queue"], made["runs_started"]) == (7, app.queue, 0)
+    assert made["next_runs"] == [made["next_run_at"] + n for n in range(3)]
+
+    until(lambda: client.schedules.get("often")["runs_started"])
+    paused = client.schedules.pause("often", reason="enough")
+
+    assert (paused["paused"], paused["pause_reason"], paused["next_run_at"]) == (True, "enough", None)
+    assert paused["last_workflow_id"] == f"often-{paused['last_run_at']:.0f}"
+    handle = client.handle(paused["last_workflow_id"], Leaf)
+    assert handle.result(timeout=PATIENCE_SECS) == 7
+    assert handle.describe()["search_attributes"]["ScheduledBy"] == "often"
+
+
+def test_a_schedule_is_changed_looked_at_and_removed(client: Client) -> None:
+    client.schedules.create("nightly", "0 2 * * *", Leaf, 7)
+    with pytest.raises(Conflict):
+        client.schedules.create("nightly", "0 2 * * *", Leaf, 7)
+    with pytest.raises(Invalid, match="hour: '24' is out of range"):
+        client.schedules.update("nightly", cron="0 24 * * *")
+
+    ensured = client.schedules.ensure("nightly", "0 0 0 1 1 ? 2100", Leaf.prepare(8), run_timeout=60)
+
+    assert [one["name"] for one in client.schedules.list()] == ["nightly"]
+    assert "next_runs" not in next(client.schedules.list())
+    assert client.schedules.get("nightly") == ensured
+    assert (ensured["input"], ensured["run_timeout_secs"]) == (8, 60)
+    assert client.schedules.next("nightly") == ensured["next_runs"] == [4102444800.0]
+    client.schedules.delete("nightly")
+    with pytest.raises(NotFound):
+        client.schedules.get("nightly")
+
+
+def test_runs_of_a_schedule_are_started_now_and_for_the_past(client: Client) -> None:
+    client.schedules.create("yearly", "@yearly", Leaf, 7)
+    client.schedules.pause("yearly")
+
+    now = client.schedules.trigger("yearly")
+    past = client.schedules.backfill("yearly", 0, datetime(1971, 6, 1, tzinfo=UTC), overlap="allow_all")
+
+    assert set(now) == set(Triggered.__annotations__)
+    assert (now["outcome"], client.handle(now["workflow_id"], Leaf).result(timeout=PATIENCE_SECS)) == ("started", 7)
+    assert past == {"ticks": 2, "queued": 2, "known": 0, "left": 0}
+    assert past.keys() == Backfilled.__annotations__.keys()
+    until(lambda: {"yearly-0", "yearly-31536000"} <= {one["id"] for one in client.list()})
 
 
 def test_namespaces_are_made_counted_and_deleted_with_what_they_hold(place: Assay) -> None:

@@ -13,6 +13,7 @@ from assay_wsgi.sdk import ChildHandle
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import Handle
 from assay_wsgi.sdk import Retry
+from assay_wsgi.sdk import ScheduleRecord
 from assay_wsgi.sdk import WorkflowCall
 from assay_wsgi.sdk import WorkflowHandle
 from tests.sdk.typed.shop import Buy
@@ -98,3 +99,18 @@ def runs() -> None:
     gone: list[int] = []
     with client:
         client.namespaces.delete("old", force=True, progress=gone.append)
+
+
+def schedules() -> None:
+    made = app.client.schedules.create("n", "@daily", Buy, Order("a"), timezone="Asia/Tokyo", overlap="buffer_one")
+    assert_type(made, ScheduleRecord)
+    assert_type(made["next_run_at"], float | None)
+    app.client.schedules.create("n", "@daily", Buy.prepare(Order("a")), catchup_window=timedelta(hours=1))
+    app.client.schedules.create("n", "@daily", "of-others", {"n": 1}, queue="q")
+    app.client.schedules.ensure("n", "@daily", Tick)
+    app.client.schedules.update("n", workflow=Transfer.prepare("a", amount=1), cron="@hourly")
+    assert_type(app.client.schedules.trigger("n", overlap="allow_all")["run_id"], str | None)
+    assert_type(app.client.schedules.backfill("n", 0, datetime.now(UTC))["left"], int)
+    assert_type(app.client.schedules.next("n"), list[float])
+    for record in app.client.schedules.list():
+        assert_type(record["name"], str)

@@ -75,6 +75,16 @@ def runs() -> None:
     client.list(status="ENDED")  # wrong: incompatible type "Literal['ENDED']"
 
 
+def schedules() -> None:
+    schedules = app.client.schedules
+    schedules.create("n", "@daily", Buy)  # wrong: incompatible type "WorkflowDefinition[[Order], Receipt]"
+    schedules.create("n", "@daily", Buy, Order("a"), zone="UTC")  # wrong: No overload variant of "create"
+    schedules.create("n", "@daily", Buy, Order("a"), overlap="never")  # wrong: No overload variant of "create"
+    schedules.ensure("n", "@daily", Tick, 1)  # wrong: incompatible type "WorkflowDefinition[[], int]"
+    schedules.update("n", crn="@daily")  # wrong: Unexpected keyword argument "crn"
+    schedules.trigger("n", overlap="never")  # wrong: incompatible type "Literal['never']"
+
+
 @app.workflow  # wrong: incompatible type "Callable[[], None]"
 def lonely() -> None: ...
 
