@@ -11,6 +11,7 @@ COMMANDS = {
     "serve": "processes.serve:serve",
     "sidecar": "processes.sidecar:sidecar",
     "workflow": "workflow:workflow",
+    "schedule": "schedule:schedule",
     "activity": "remote.activity:activity",
     "namespace": "remote.namespace:namespace",
     "worker": "remote.workers:workers",

@@ -19,6 +19,7 @@ ACTING = frozenset(
         "add",
     }
     | {"complete", "fail", "heartbeat", "release", "create", "delete"}
+    | {"patch", "pause", "resume", "trigger", "backfill"}
 )
 
 
@@ -44,6 +45,10 @@ NEW_RUN = """--type Greet --input '{"who": "Bob"}' --queue q1 --search-attrs '{"
 NEW_RUN += "--run-timeout 60 --execution-timeout 600 --idempotency-key k1"
 RETRY = "--max-attempts 5 --initial-interval-secs 2 --backoff-coefficient 1.5 --max-interval-secs 60 --jitter 0.1"
 LIMITS = "--start-to-close-secs 9 --heartbeat-timeout-secs 3 --schedule-to-start-secs 60 --schedule-to-close-secs 90"
+SCHEDULE = (
+    """--timezone Europe/Berlin --input '{"of": "yesterday"}' --queue q1 --overlap queue --catchup-window 3600 """
+)
+SCHEDULE += """--search-attrs '{"env": "dev"}' --run-timeout 60 --execution-timeout 600 --idempotency-key k1"""
 
 CASES = [
     Case("workflow/start", "all", f"--id new-1 --id-conflict fail {NEW_RUN}"),
@@ -139,6 +144,40 @@ CASES = [
     Case("activity/heartbeat", "late", "6 --task-token a.1.1.x"),
     Case("activity/release", "released", "6"),
     Case("activity/release", "late", "6 --task-token a.1.1.x"),
+    Case("schedule/list", "all", ""),
+    Case("schedule/list", "part", "--limit 1 --offset 1"),
+    Case("schedule/list", "none", "--namespace other"),
+    Case("schedule/describe", "one", "nightly"),
+    Case("schedule/describe", "nobody", "nobody"),
+    Case("schedule/next", "two", "nightly -n 2"),
+    Case("schedule/next", "paused", "'a/b c?#'"),
+    Case("schedule/check", "ticks", "'0 2 * * MON-FRI' --timezone Europe/Berlin --from 1700000000 -n 3"),
+    Case("schedule/check", "left_out", "'*/30 * * * *' --timezone Europe/Berlin --from 2025-03-30T00:30:00+00:00 -n 3"),
+    Case("schedule/check", "no_cron", "'0 24 * * *'"),
+    Case("schedule/check", "no_zone", "@daily --timezone europe/berlin"),
+    Case("schedule/check", "over", "'0 0 0 1 1 ? 2020' --from 2025-01-01"),
+    Case("schedule/create", "all", f"weekly --type Report --cron @weekly {SCHEDULE}"),
+    Case("schedule/create", "taken", "nightly --type Report --cron @daily"),
+    Case("schedule/create", "no_cron", "weekly --type Report --cron '0 0 31 2 *'"),
+    Case("schedule/create", "no_json", "weekly --type Report --cron @weekly --input x"),
+    Case("schedule/patch", "all", f"nightly --type Other --cron '0 3 * * *' {SCHEDULE}"),
+    Case("schedule/patch", "nothing", "nightly"),
+    Case("schedule/patch", "nobody", "nobody --cron @daily"),
+    Case("schedule/pause", "paused", "nightly --reason stocktaking --idempotency-key k1"),
+    Case("schedule/pause", "nobody", "nobody"),
+    Case("schedule/resume", "resumed", "'a/b c?#' --idempotency-key k1"),
+    Case("schedule/trigger", "started", "nightly --idempotency-key k1"),
+    Case("schedule/trigger", "skipped", "busy --overlap skip"),
+    Case("schedule/trigger", "buffered", "busy --overlap buffer_one"),
+    Case(
+        "schedule/backfill",
+        "some",
+        "nightly --from 1699800000 --to 1700000000 --overlap allow_all --idempotency-key k1",
+    ),
+    Case("schedule/backfill", "none", "nightly --from 1700000000 --to 1700000001"),
+    Case("schedule/backfill", "no_from", "nightly"),
+    Case("schedule/delete", "deleted", "nightly --idempotency-key k1"),
+    Case("schedule/delete", "nobody", "nobody"),
     Case("namespace/create", "made", "fresh"),
     Case("namespace/create", "taken", "other"),
     Case("namespace/list", "all", ""),

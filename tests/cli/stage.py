@@ -87,7 +87,7 @@ def _played() -> tuple[bytes, float]:
 def _play(client: Any, clock: Clock) -> None:
     """One run at work with a step of each kind, one completed, one failed, one with an awkward id, one continued.
 
-    In another namespace one whose code fails.
+    In another namespace one whose code fails. Three schedules: one that waits, one paused, one whose run is open.
     """
 
     def start(workflow_type: str, workflow_id: str, **more: Any) -> None:
@@ -128,6 +128,16 @@ def _play(client: Any, clock: Clock) -> None:
     worker = WorkerOverHttp(client, "w-2", queue="slow", namespace="other")
     failure = {"cause": "KeyError", "message": "'who'", "trace": 'File "greet.py", line 7\n'}
     worker.exchange(workflow_results=[{"task_token": worker.task()["task_token"], "failure": failure}])
+
+    def plan(name: str, cron: str, **more: Any) -> None:
+        body = {"name": name, "workflow_type": "Report", "cron_expr": cron, "task_queue": "default", **more}
+        assert client.post("/api/v1/schedules", json=body).status_code == 201
+
+    plan("nightly", "0 2 * * *", timezone="Europe/Berlin", input={"of": "yesterday"})
+    plan("a/b c?#", "@every 90s", overlap_policy="allow_all")
+    client.post("/api/v1/schedules/a%2Fb%20c%3F%23/pause", json={"reason": "too often"})
+    plan("busy", "@yearly")
+    assert client.post("/api/v1/schedules/busy/trigger").json["outcome"] == "started"
 
 
 def call(monkeypatch: Any, *arguments: str, terminal: bool = False, stdin: str = "") -> Said:

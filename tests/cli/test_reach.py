@@ -18,7 +18,6 @@ from tests.cli.stage import call
 from tests.cli.stage import serving
 
 LEASES = "a worker's own: it leases work, or speaks for a lease that it holds"
-LATER = "its command is yet to be written"
 MONITORS = "says what /livez says, which `assay healthcheck` asks"
 NOT_FOR_PEOPLE = {
     ("POST", "/api/v1/workers/register"): LEASES,
@@ -29,16 +28,6 @@ NOT_FOR_PEOPLE = {
     ("POST", "/api/v1/workflow-tasks/{workflow_id}/fail"): LEASES,
     ("POST", "/api/v1/workflow-tasks/{workflow_id}/heartbeat"): LEASES,
     ("GET", "/api/v1/health"): MONITORS,
-    ("POST", "/api/v1/schedules"): LATER,
-    ("GET", "/api/v1/schedules"): LATER,
-    ("GET", "/api/v1/schedules/{name}"): LATER,
-    ("PATCH", "/api/v1/schedules/{name}"): LATER,
-    ("DELETE", "/api/v1/schedules/{name}"): LATER,
-    ("GET", "/api/v1/schedules/{name}/next"): LATER,
-    ("POST", "/api/v1/schedules/{name}/pause"): LATER,
-    ("POST", "/api/v1/schedules/{name}/resume"): LATER,
-    ("POST", "/api/v1/schedules/{name}/trigger"): LATER,
-    ("POST", "/api/v1/schedules/{name}/backfill"): LATER,
 }
 
 

@@ -35,6 +35,7 @@ def loaded(*arguments):
         ("worker", "list", "--engine-url", "http://127.0.0.1:1"),
         ("worker", "list", "--engine-url", "http://127.0.0.1:1", "--output", "yaml"),
         ("config", "show"),
+        ("schedule", "check", "0 2 * * *", "--timezone", "Europe/Berlin"),
         ("completion", "elvish"),
         ("--help",),
     ],
@@ -50,6 +51,10 @@ def test_a_health_check_loads_no_library_but_click():
     modules = loaded("healthcheck", "--engine-url", "http://127.0.0.1:1")
 
     assert modules & {"requests", "urllib3", "yaml", "orjson"} == set()
+
+
+def test_to_try_a_cron_expression_out_asks_nobody():
+    assert "requests" not in loaded("schedule", "check", "0 2 * * *")
 
 
 def test_help_does_not_even_load_the_http_library():

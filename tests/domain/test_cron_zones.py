@@ -13,6 +13,7 @@ import struct
 import zoneinfo
 from bisect import bisect_right
 from collections.abc import Iterator
+from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from importlib import resources
@@ -203,3 +204,38 @@ def test_a_day_that_was_shown_before_the_clocks_went_back_over_midnight_has_fire
     assert daily.latest(midnight - DAY, in_the_evening_again) == midnight
     assert daily.count(midnight - 1, in_the_evening_again) == 1
     assert daily.after(in_the_evening_again) == midnight + DAY + HOUR
+
+
+def left_out(expression: str, zone: str, after: str, until: str) -> list[tuple[str, str, int]]:
+    found = parse(expression, zone).left_out(moment(after, zone), moment(until, zone))
+    return [
+        (*(f"{datetime.fromtimestamp(wall, UTC):%m-%d %H:%M:%S}" for wall in wide[:2]), wide.times) for wide in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "expected"),
+    [
+        ("30 2 * * *", "Europe/Berlin", [("03-30 02:30:00", "03-30 02:30:00", 1)]),
+        ("*/10 * * * *", "Europe/Berlin", [("03-30 02:00:00", "03-30 02:50:00", 6)]),
+        ("0 3 * * *", "Europe/Berlin", []),
+        ("@every 10m", "Europe/Berlin", []),
+        ("0 0 * * *", "Africa/Cairo", [("04-25 00:00:00", "04-25 00:00:00", 1)]),
+        ("15 2 * * *", "Australia/Lord_Howe", [("10-05 02:15:00", "10-05 02:15:00", 1)]),
+        ("15 2 * * *", "Asia/Kolkata", []),
+    ],
+)
+def test_what_clocks_leave_out_is_told(expression: str, zone: str, expected: list[tuple[str, str, int]]):
+    assert left_out(expression, zone, "2025-01-01T00:00:00", "2025-12-31T00:00:00") == expected
+
+
+def test_a_day_that_is_left_out_is_told_whole():
+    told = left_out("0 */6 * * *", "Pacific/Apia", "2011-12-28T00:00:00", "2012-01-02T00:00:00")
+
+    assert told == [("12-30 00:00:00", "12-30 18:00:00", 4)]
+
+
+def test_what_was_left_out_before_or_after_is_not_told():
+    assert left_out("30 2 * * *", "Europe/Berlin", "2025-03-30T03:00:00", "2025-06-01T00:00:00") == []
+    assert left_out("30 2 * * *", "Europe/Berlin", "2025-03-01T03:00:00", "2025-03-30T01:59:59") == []
+    assert len(left_out("30 2 * * *", "Europe/Berlin", "2025-03-30T01:59:59", "2025-03-30T03:00:00")) == 1

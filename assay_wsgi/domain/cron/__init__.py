@@ -14,5 +14,6 @@ from __future__ import annotations
 
 from .expression import parse
 from .ticks import Cron
+from .ticks import LeftOut
 
-__all__ = ["Cron", "parse"]
+__all__ = ["Cron", "LeftOut", "parse"]

@@ -19,9 +19,18 @@ from .days import Days
 from .fields import FIRST_YEAR
 from .fields import LAST_YEAR
 from .zones import DAY
+from .zones import Stretch
 
 BEGIN = int(datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp())
 END = int(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp())
+
+
+class LeftOut(NamedTuple):
+    """Wall times that would have been ticks, had the clocks not been put forward over them."""
+
+    first: int  # wall seconds, as in zones
+    last: int
+    times: int  # how many they are, those two included
 
 
 class Cron(ABC):
@@ -42,6 +51,10 @@ class Cron(ABC):
         It costs some microseconds a day that has ticks. With `at_most` it stops there: what is counted is then
         enough to say "so many, or more".
         """
+
+    def left_out(self, after: float, until: float) -> Iterator[LeftOut]:  # noqa: ARG002  (not of all kinds)
+        """Give what no clock shows between two moments and would have been ticks, oldest first."""
+        return iter(())
 
     def upcoming(self, moment: float, n: int) -> list[float]:
         """Give the first n ticks that are later than a moment, or as many as there are."""
@@ -124,6 +137,19 @@ class Calendar(Cron):
             if at_most is not None and counted >= at_most:
                 return at_most
         return counted
+
+    def left_out(self, after: float, until: float) -> Iterator[LeftOut]:
+        """Give what no clock shows between two moments and would have been ticks, oldest first."""
+        begins, ends = (zones.wall(each, self._zone) for each in (first_after(after) - 1, last_until(until)))
+        for day in takewhile(lambda day: day <= ends // DAY, self._days.onwards(begins // DAY)):
+            shown = midnight = day * DAY
+            for start, stop, _ in (*zones.stretches(day, self._zone), Stretch(midnight + DAY, midnight + DAY, 0)):
+                first, beyond = self._times.rank(shown - midnight), self._times.rank(start - midnight)
+                if first < beyond and begins < start and shown <= ends:
+                    yield LeftOut(
+                        midnight + self._times.at(first), midnight + self._times.at(beyond - 1), beyond - first
+                    )
+                shown = stop
 
     def dates(self) -> bool:
         """Whether any date matches, be its times left out or not."""
