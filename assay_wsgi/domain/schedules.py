@@ -315,10 +315,9 @@ def _take_tick(pen: SchedulePen, first: float, cron: Cron, known: Callable[[floa
 # ------------------------------------------------------------------------------------------ what starts
 
 
-def workflow_id(schedule: Schedule, tick: Tick) -> str:
-    """Name the run of a tick: by its second, or by its millisecond where somebody asked for it."""
-    at = tick.tick * 1000 if tick.origin == Origin.TRIGGER else tick.tick
-    return f"{schedule.name}-{at:.0f}"
+def workflow_id(name: str, tick: float) -> str:
+    """Name the run of a tick: by its second, or by its millisecond where it is no whole one: somebody asked for it."""
+    return f"{name}-{tick:.0f}" if tick.is_integer() else f"{name}-{tick * 1000:.0f}"
 
 
 def _settle(pen: SchedulePen, around: Surroundings) -> None:
@@ -358,7 +357,7 @@ def _made_room(pen: SchedulePen, tick: Tick, around: Surroundings) -> bool:
 
 def _start(pen: SchedulePen, ticks: Sequence[Tick], around: Surroundings) -> None:
     """Start the runs of ticks. An id names one tick: where a run has it already, the tick is skipped."""
-    ids = [workflow_id(pen.schedule, tick) for tick in ticks]
+    ids = [workflow_id(pen.schedule.name, tick.tick) for tick in ticks]
     for tick, name, newest in zip(ticks, ids, around.newest(ids), strict=True):
         if newest is not None:
             pen.skip(tick, ID_TAKEN)

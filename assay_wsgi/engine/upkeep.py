@@ -92,7 +92,7 @@ class Upkeep:
         with self._store.read() as db:
             due = schedule_reads.due(db, self._store.now(), limit)
         grace = self._store.settings.cancel_grace_secs
-        fires = [FireSchedule(schedule_key, next_run_at, grace) for schedule_key, next_run_at in due]
+        fires = [FireSchedule.of(schedule, grace) for schedule in due]
         failed = []
         outcomes = self._committer.submit(fires) if fires else []
         for fire, outcome in zip(fires, outcomes, strict=True):

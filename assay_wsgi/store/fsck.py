@@ -17,6 +17,8 @@ from .checks import Check
 from .connection import Connection
 from .families import CHAINS
 from .families import FAMILIES
+from .ticks import OVERDUE_SCHEDULES
+from .ticks import SCHEDULES
 
 if TYPE_CHECKING:
     from .store import Store
@@ -538,10 +540,12 @@ CHECKS: tuple[Check, ...] = (
     *_RUNS,
     *CHAINS,
     *FAMILIES,
+    *SCHEDULES,
     *_TASKS,
     *_ACTIVITIES,
     *_TIMERS_AND_SIGNALS,
     *_WORKERS,
     *_DATABASE,
     *_OVERDUE,
+    *OVERDUE_SCHEDULES,
 )

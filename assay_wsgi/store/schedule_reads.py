@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..domain.model import Schedule
 from .connection import Connection
 from .mapping import SCHEDULES
 
 _DUE = (
-    "SELECT schedule_key, next_run_at FROM workflow_schedules WHERE due_at IS NOT NULL AND due_at <= ? "
-    "ORDER BY due_at LIMIT ?"
+    "SELECT schedule_key, namespace, name, next_run_at FROM workflow_schedules "
+    "WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?"
 )
 _FREED = (  # one that failed is looked at when its pause is over, and not before
-    "SELECT s.schedule_key, s.next_run_at FROM workflow_schedules s WHERE s.buffered > 0 AND s.error IS NULL "
-    "AND NOT EXISTS (SELECT 1 FROM workflows w WHERE w.schedule_key = s.schedule_key "
-    "AND w.schedule_key IS NOT NULL AND w.status IN ('PENDING', 'RUNNING')) ORDER BY s.schedule_key LIMIT ?"
+    "SELECT s.schedule_key, s.namespace, s.name, s.next_run_at FROM workflow_schedules s "
+    "WHERE s.buffered > 0 AND s.error IS NULL AND NOT EXISTS "
+    "(SELECT 1 FROM workflows w WHERE w.schedule_key = s.schedule_key AND w.schedule_key IS NOT NULL "
+    "AND w.status IN ('PENDING', 'RUNNING')) ORDER BY s.schedule_key LIMIT ?"
 )
 
 
-def due(db: Connection, now: float, limit: int) -> list[tuple[int, float | None]]:
-    """Give (key, next_run_at) of schedules to look at: a tick is due, or what waits has no open run to wait for."""
-    found = dict(db.rows(_DUE, (now, limit)))
+class DueSchedule(NamedTuple):
+    """A schedule to look at."""
+
+    schedule_key: int
+    namespace: str
+    name: str
+    next_run_at: float | None
+
+
+def due(db: Connection, now: float, limit: int) -> list[DueSchedule]:
+    """Give schedules to look at: a tick is due, or what waits has no open run to wait for."""
+    found = [DueSchedule(*row) for row in db.rows(_DUE, (now, limit))]
     if len(found) < limit:
-        found.update(db.rows(_FREED, (limit - len(found),)))
-    return sorted(found.items())
+        known = {schedule.schedule_key for schedule in found}
+        freed = [DueSchedule(*row) for row in db.rows(_FREED, (limit - len(found),))]
+        found += [schedule for schedule in freed if schedule.schedule_key not in known]
+    return found
 
 
 def schedule(db: Connection, namespace: str, name: str) -> Schedule | None:

@@ -16,6 +16,7 @@ import psycopg
 from assay_wsgi.domain import activities
 from assay_wsgi.domain import turns
 from assay_wsgi.settings import BackendUrl
+from assay_wsgi.store import schedule_reads
 from assay_wsgi.store.connection import Connection
 from assay_wsgi.store.guest import Guest
 from assay_wsgi.store.postgres import Postgres
@@ -28,6 +29,17 @@ def no_run_lock() -> None:
     """PostgreSQL: the runs of a unit are looked up, not locked."""
     text = "SELECT run_key FROM workflows WHERE run_key = ANY(?) ORDER BY run_key"
     Postgres.lock_runs = lambda self, *, wait: text  # type: ignore[method-assign]
+
+
+def no_schedule_lock() -> None:
+    """PostgreSQL: the schedules of a unit are looked up, not locked."""
+    text = "SELECT schedule_key FROM workflow_schedules WHERE schedule_key = ANY(?) ORDER BY schedule_key"
+    Postgres.lock_schedules = lambda self, *, wait: text  # type: ignore[method-assign]
+
+
+def no_look_for_the_freed() -> None:
+    """The sidecar looks at schedules whose tick is due, not at those whose runs have ended."""
+    schedule_reads._FREED = "SELECT 0, '', '', 0.0 WHERE 1 > ?"
 
 
 def no_claim_lock() -> None:
@@ -100,6 +112,8 @@ def no_token_check() -> None:
 
 IN_THE_PROCESS: dict[str, Callable[[], None]] = {
     "run lock": no_run_lock,
+    "schedule lock": no_schedule_lock,
+    "look for the freed": no_look_for_the_freed,
     "claim lock": no_claim_lock,
     "SKIP LOCKED": no_skip_locked,
     "session share lock": no_share_lock,
@@ -151,4 +165,5 @@ IN_THE_DATABASE = {
     "unique index (open id)": {"sqlite": _NO_OPEN_ID, "postgres": _NO_OPEN_ID},
     "unique index (answers)": _without_key("idempotency_keys"),
     "unique index (event numbers)": _without_key("workflow_events"),
+    "unique index (ticks)": _without_key("schedule_runs"),
 }

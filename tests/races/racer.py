@@ -25,6 +25,7 @@ from assay_wsgi.domain.requests import Exchange
 from assay_wsgi.domain.requests import Idempotency
 from assay_wsgi.domain.requests import Poll
 from assay_wsgi.domain.requests import RunRef
+from assay_wsgi.domain.requests import SchedulePatch
 from assay_wsgi.domain.requests import SentSignal
 from assay_wsgi.domain.requests import StartRun
 from assay_wsgi.domain.requests import TaskFailure
@@ -326,6 +327,22 @@ class Racer:
         """Let time pass, then take back what is due."""
         self.clock.ahead += after_secs
         return self.engine.upkeep.expire()
+
+    def pause_schedule(self, name: str) -> Any:
+        """Pause a schedule."""
+        return self.engine.schedules.pause(name)
+
+    def change_schedule(self, name: str) -> Any:
+        """Give the runs of a schedule another input."""
+        return self.engine.schedules.change(name, SchedulePatch(input='"new"'))
+
+    def delete_schedule(self, name: str) -> Any:
+        """Delete a schedule."""
+        return self.engine.schedules.delete(name)
+
+    def trigger_schedule(self, name: str) -> Any:
+        """Start a run of a schedule now."""
+        return self.engine.schedules.trigger(name)
 
     def _hand_in(self, **what: Any) -> Any:
         (said,) = self._exchange("reporter", "none", **what)["results"]

@@ -24,8 +24,14 @@ a signal against the end of its wait         run lock                     BEGIN 
 a child's end against its parent's           run lock                     BEGIN IMMEDIATE
 a child's end while its parent continues     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
 two who continue one run                     run lock, unique (open id)   BEGIN IMMEDIATE, unique (open id)
+two who take one tick of a schedule          schedule lock, unique (*)    BEGIN IMMEDIATE, unique (*)
+a pause, change, deletion against a tick     schedule lock                BEGIN IMMEDIATE
+a trigger against a tick                     schedule lock                BEGIN IMMEDIATE
+a run's end against the tick it is awaited by   the sidecar's look for what waits for nothing, on both
 a host's start and the service's             unique index (open id)       host's lock (with the turnstile)
 a host's signal while its run closes         run lock                     host's lock (with the turnstile)
+
+(*) of open ids, and of ticks: either is a second line behind the lock.
 
 Each race is first lost without its guard: one process is held after it has looked, until the other is
 through. Then it is held with all guards there (the other waits, or is through without harm), and then run
@@ -88,6 +94,11 @@ from .reports import retries_during_failing_turns
 from .reports import signals_and_completions
 from .reports import signals_during_closes
 from .reports import steer
+from .schedules import a_change_and_a_tick
+from .schedules import a_trigger_and_a_tick
+from .schedules import the_end_of_a_run_and_a_tick_that_is_to_wait_for_it
+from .schedules import ticks_of_many
+from .schedules import two_who_take_a_tick
 from .starts import starts_of_one_id
 from .starts import starts_under_one_key
 from .starts import two_starts_of_one_id
@@ -108,6 +119,7 @@ class Race:
 
 
 LOCKS = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("run lock",)}
+OF_SCHEDULES = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("schedule lock",)}
 UNNUMBERED = {kind: (*locks, "unique index (event numbers)") for kind, locks in LOCKS.items()}
 RACES = (
     Race(
@@ -195,6 +207,17 @@ RACES = (
         "two who continue a run", two_who_continue_a_run,
         {kind: (*taken, "unique index (open id)") for kind, taken in UNNUMBERED.items()}, "the chain forks",
         1, continuations_of_one_run, (20, 200),
+    ),
+    Race(
+        "two who take a tick", two_who_take_a_tick,
+        {kind: (*taken, "unique index (open id)", "unique index (ticks)") for kind, taken in OF_SCHEDULES.items()},
+        "s: counted 1, started 2", 1, ticks_of_many, (20, 200),
+    ),
+    Race("a change and a tick", a_change_and_a_tick, OF_SCHEDULES, "it was undone", 2),
+    Race("a trigger and a tick", a_trigger_and_a_tick, OF_SCHEDULES, "2 runs are open"),
+    Race(
+        "the end of a run and a tick that is to wait for it", the_end_of_a_run_and_a_tick_that_is_to_wait_for_it,
+        dict.fromkeys(LOCKS, ("look for the freed",)), "waits for ever",
     ),
     Race(
         "a host's start and the service's", a_hosts_start_and_the_services,

@@ -21,6 +21,7 @@ LATER = NOW + 100.0
     PENDING, PARKED, LEASED, DONE, FAILED, CANCELLED, TERMINATED, TIMED_OUT, CONTINUED, NEXT, ARCHIVED, PAUSED,
     FATHER, HEIR, CHILD, BROTHER, DEAD, ORPHAN, CANCELLED_ORPHAN,
 ) = range(1, 20)  # fmt: skip
+NIGHTLY, RESTING = 50, 51  # schedules: one whose run is PARKED, and one that is paused
 ACTIVITY, TIMER = 100, 200  # the key of a run's n-th activity is 100 x run + n
 
 
@@ -57,6 +58,21 @@ def run_set(run: int, settings: str) -> str:
 def activity_set(seq: int, settings: str) -> str:
     """Change an activity of the parked run."""
     return f"UPDATE workflow_activities SET {settings} WHERE run_key = {PARKED} AND seq = {seq}"
+
+
+def schedule_set(schedule: int, settings: str) -> str:
+    """Change a schedule."""
+    return f"UPDATE workflow_schedules SET {settings} WHERE schedule_key = {schedule}"
+
+
+def tick(secs: int, state: str, run: int | None = None, schedule: int = NIGHTLY) -> str:
+    """Add a tick."""
+    run_key, policy = ("NULL", "NULL") if run is None else (run, "'skip'")
+    reason = "'overlap'" if state == "skipped" else "NULL"
+    return (
+        f"INSERT INTO schedule_runs VALUES ({schedule}, {NOW + secs}, '{state}', 'cron', {policy}, {reason}, "
+        f"{run_key}, {NOW})"
+    )
 
 
 A_POLLING_WORKER = (
@@ -213,6 +229,31 @@ PLANTS = (
     plant("overdue_timer", f"UPDATE workflow_timers SET fire_at = {NOW - 11} WHERE run_key = {PARKED}"),
     plant("overdue_run", run_set(PARKED, f"deadline_at = {NOW - 11}")),
     plant("overdue_followup", f"UPDATE followups SET due_at = {NOW - 11}"),
+    plant("overdue_schedule", schedule_set(NIGHTLY, f"due_at = {NOW - 11}")),
+    plant("tick_state", "UPDATE schedule_runs SET state = 'lost' WHERE state = 'skipped'"),
+    plant("tick_state", "UPDATE schedule_runs SET origin = 'whim'"),
+    plant("tick_state", "UPDATE schedule_runs SET run_key = NULL"),
+    plant("tick_state", "UPDATE schedule_runs SET reason = NULL"),
+    plant("tick_state", "UPDATE schedule_runs SET overlap_policy = NULL"),
+    plant("tick_run", run_set(PARKED, "schedule_key = NULL")),
+    plant("tick_run", f"UPDATE schedule_runs SET run_key = {NEXT} WHERE run_key = {PARKED}"),
+    plant("tick_run", f"UPDATE schedule_runs SET run_key = {PARKED} WHERE run_key = {DONE}"),
+    plant("scheduled_chain", run_set(NEXT, f"schedule_key = {RESTING}")),
+    plant("scheduled_chain", run_set(HEIR, "schedule_key = NULL")),
+    plant("overlap", run_set(PENDING, f"schedule_key = {NIGHTLY}"), tick(40, "started", PENDING)),
+    plant(
+        "overlap",
+        run_set(FATHER, f"schedule_key = {NIGHTLY}"),
+        run_set(HEIR, f"schedule_key = {NIGHTLY}"),
+        f"UPDATE schedule_runs SET schedule_key = {NIGHTLY}, tick = {LATER} WHERE run_key = {FATHER}",
+    ),
+    plant("buffered", schedule_set(NIGHTLY, "buffered = 0")),
+    plant("buffered", tick(40, "buffered")),
+    plant("buffered", f"DELETE FROM workflow_schedules WHERE schedule_key = {NIGHTLY}"),
+    plant("schedule_due", schedule_set(NIGHTLY, "due_at = NULL")),
+    plant("schedule_due", schedule_set(NIGHTLY, "due_at = next_run_at + 1")),
+    plant("schedule_due", schedule_set(NIGHTLY, "paused = (1 = 1)")),
+    plant("schedule_due", schedule_set(NIGHTLY, "paused = (1 = 1), next_run_at = NULL, due_at = NULL")),
 )
 
 
@@ -356,6 +397,7 @@ def populate(db: Connection) -> None:
     for run, seq in ((CONTINUED, 2), (CONTINUED, 3), (CONTINUED, 4), (NEXT, 2), (NEXT, 3)):
         add(db, "workflow_signals", run_key=run, event_seq=seq, name="go", received_at=NOW)
     populate_families(db)
+    populate_schedules(db)
     add_run(
         db, ARCHIVED, ("ActivityScheduled", 1), ("WorkflowCompleted", None), status="COMPLETED",
         close_reason="completed", archived_at=NOW, archive_uri="s3://bucket/key",
@@ -427,6 +469,26 @@ def populate_families(db: Connection) -> None:
         cancel_seq=2, wake_seq=2, signal_seq=2, parent_close="request_cancel", **below,
     )  # fmt: skip
     add(db, "followups", kind="close_children", run_key=DEAD, due_at=NOW)
+
+
+def populate_schedules(db: Connection) -> None:
+    """Write a schedule at work, whose run is PARKED, and one that is paused, whose chain goes on."""
+    for key, paused in ((NIGHTLY, False), (RESTING, True)):
+        moment = None if paused else LATER
+        add(
+            db, "workflow_schedules", schedule_key=key, namespace="main", name=f"s {key}", workflow_type="T",
+            cron_expr="@daily", timezone="UTC", task_queue="q", overlap_policy="queue", catchup_window_secs=60.0,
+            paused=paused, next_run_at=moment, due_at=moment, buffered=0 if paused else 1, runs_started=2,
+            ticks_skipped=1, ticks_missed=0, created_at=NOW, updated_at=NOW,
+        )  # fmt: skip
+    db.run(run_set(PARKED, f"schedule_key = {NIGHTLY}"))
+    db.run(run_set(DONE, f"schedule_key = {NIGHTLY}"))
+    db.run(f"UPDATE workflows SET schedule_key = {RESTING} WHERE run_key IN ({FATHER}, {HEIR})")
+    for statement in (
+        tick(1, "started", DONE), tick(2, "started", PARKED), tick(3, "skipped"), tick(4, "buffered"),
+        tick(1, "started", FATHER, RESTING), tick(9, "skipped", schedule=49),  # of one that is gone
+    ):  # fmt: skip
+        db.run(statement)
 
 
 def add_run(db: Connection, key: int, *later: tuple[str, int | None], **columns: Any) -> None:

@@ -24,6 +24,7 @@ from ...domain.requests import SchedulePatch
 from ...store.needs import Missing
 from ...store.needs import Needs
 from ...store.rows import Rows
+from ...store.schedule_reads import DueSchedule
 from ..records import schedule_record
 from .operation import Operation
 
@@ -188,7 +189,7 @@ def _told(schedule: Schedule, tick: Tick, change: Change) -> dict[str, Any]:
         "tick": tick.tick,
         "outcome": tick.state,
         "reason": tick.reason,
-        "workflow_id": schedules.workflow_id(schedule, tick),
+        "workflow_id": schedules.workflow_id(schedule.name, tick.tick),
         "run_id": run_id,
     }
 
@@ -218,15 +219,23 @@ class FireSchedule(Operation):
     """Take the tick of a schedule that is due, and start what waits and can start. Answers whether there was work."""
 
     schedule_key: int
-    next_run_at: float | None = None  # what whoever looked has seen
+    expected: tuple[str, str, float] | None = None  # namespace, name and next tick, as whoever looked has seen them
     grace_secs: float = workflows.CANCEL_GRACE_SECS
     weight = schedules.AT_ONCE + 5
+
+    @classmethod
+    def of(cls, due: DueSchedule, grace_secs: float) -> FireSchedule:
+        """Fire a schedule that was found due."""
+        expected = None if due.next_run_at is None else (due.namespace, due.name, due.next_run_at)
+        return cls(due.schedule_key, expected, grace_secs)
 
     def needs(self, needs: Needs) -> None:
         needs.schedule_keys.add(self.schedule_key)
         needs.open_runs_of.add(self.schedule_key)
-        if self.next_run_at is not None:
-            needs.ticks.add((self.schedule_key, self.next_run_at, self.next_run_at))
+        if self.expected is not None:
+            namespace, name, tick = self.expected
+            needs.ticks.add((self.schedule_key, tick, tick))
+            needs.names.add((namespace, schedules.workflow_id(name, tick)))
 
     def decide(self, rows: Rows, now: float) -> Change:
         schedule = rows.schedules.get(self.schedule_key)
