@@ -83,6 +83,7 @@ CREATE TABLE workflows (
     first_run_key        $key NOT NULL,              -- the first run of this chain (itself, when it continues none)
     first_run_id         text NOT NULL,
     schedule_key         $key,                       -- the schedule that started this chain; immutable
+    schedule_tick        double precision,           -- the tick that it was started for; immutable
     continued_from       text,                       -- run_id
     continued_to         text,                       -- run_id
     has_children         boolean NOT NULL,           -- whether the chain ever started a child: closing it concerns them

@@ -240,6 +240,9 @@ class PolledTurn(Record):
     task_token = _text("Names the lease. Send it back with the report.")
     lease_expires_at = _time("When the lease runs out, unless it is made longer.")
     cancel_requested = _flag("Whether the run was asked to end.")
+    scheduled_for = _time(
+        "The time of the schedule that it was started for; null where none started it.", allow_none=True
+    )
     continue_as_new_suggested = _flag("Whether the history has grown long.")
 
 

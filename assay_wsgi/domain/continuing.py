@@ -77,7 +77,7 @@ def proceed(
         search_attributes=pen.get("search_attributes"), priority=run.priority, parent_key=run.parent_key,
         parent_chain_key=run.parent_chain_key, child_command=run.child_command, parent_close=run.parent_close,
         first_run_key=run.first_run_key, first_run_id=run.first_run_id,
-        schedule_key=run.schedule_key, continued_from=run.run_id,
+        schedule_key=run.schedule_key, schedule_tick=run.schedule_tick, continued_from=run.run_id,
         has_children=pen.get("has_children"), chain_deadline_at=run.chain_deadline_at,
         feed_mark=max(run.feed_mark, 0 if other is None else other.feed_mark),
     )  # fmt: skip

@@ -68,6 +68,7 @@ class Run(NamedTuple):
     first_run_key: int
     first_run_id: str
     schedule_key: int | None
+    schedule_tick: float | None
     continued_from: str | None
     continued_to: str | None
     has_children: bool

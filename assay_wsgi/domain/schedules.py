@@ -365,7 +365,7 @@ def _start(pen: SchedulePen, ticks: Sequence[Tick], around: Surroundings) -> Non
             continue
         run = workflows.begin(
             pen.change, _request(pen.schedule, tick), name, around.new_key(), None, None, pen.now,
-            schedule_key=pen.schedule.schedule_key,
+            schedule_key=pen.schedule.schedule_key, schedule_tick=tick.tick,
         )  # fmt: skip
         run.notice("schedule_triggered", schedule=pen.schedule.name, tick=tick.tick, origin=tick.origin)
         pen.start(tick, run.done())

@@ -187,6 +187,7 @@ def workflow_task(lease: ClaimedRun, after: int, history: History) -> dict[str, 
         "attempt": task.attempt + 1,
         "lease_expires_at": task.deadline_at,
         "cancel_requested": lease.cancel_requested,
+        "scheduled_for": lease.schedule_tick,
         "continue_as_new_suggested": (task.claimed_seq or 0) >= LONG_HISTORY,
     }
 

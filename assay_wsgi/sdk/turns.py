@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from datetime import datetime
+from datetime import timezone
 from typing import Any
 
 from .cache import RunCache
@@ -53,6 +55,7 @@ class Turns:
                 task["task_queue"],
                 task.get("attempt", 1),
                 bool(task.get("continue_as_new_suggested")),
+                _moment(task.get("scheduled_for")),
             )
             turn = replay(definition, info, run.history, self._activities, run.shown, self._workflows)
             report = self._report(task, turn)
@@ -94,3 +97,7 @@ class Turns:
     def _unknown(self, task: dict[str, Any]) -> str:
         known = ", ".join(sorted(self._workflows)) or "none"
         return f"this worker has no workflow '{task['workflow_type']}' (it has: {known})"
+
+
+def _moment(secs: float | None) -> datetime | None:
+    return None if secs is None else datetime.fromtimestamp(secs, timezone.utc)

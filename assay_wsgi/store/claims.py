@@ -31,7 +31,8 @@ from .mapping import TASKS
 _FLOOR_KEPT_SECS = 1.0
 _NO_FLOOR = (-(2**31), -1.0)
 _RUN_COLUMNS = (
-    "w.workflow_id, w.run_id, w.status, w.input, w.last_seq, w.cancel_requested_at, w.created_at, w.feed_mark"
+    "w.workflow_id, w.run_id, w.status, w.input, w.last_seq, w.cancel_requested_at, w.created_at, w.feed_mark, "
+    "w.schedule_tick"
 )
 
 
@@ -45,6 +46,7 @@ class ClaimedRun(NamedTuple):
     input: str | None
     cancel_requested: bool
     created_at: float
+    schedule_tick: float | None
 
 
 class ClaimedActivity(NamedTuple):
@@ -190,14 +192,16 @@ def _claim_runs(
     floors.raise_to(key, found[0][4], found[0][5])
     leased, begun = [], []
     for row, taker in zip(found, _deal(takers, slots, len(found)), strict=True):
-        workflow_id, run_id, status, payload, last_seq, cancel_at, created_at, feed_mark = row[width:]
+        workflow_id, run_id, status, payload, last_seq, cancel_at, created_at, feed_mark, tick = row[width:]
         token = workflow_token(row[0], secrets.token_hex(16))
         task = Task._make(row[:width])._replace(
             token=hashed(token), owner=taker.worker_id, session=taker.session, exchange=taker.exchange,
             claimed_seq=last_seq, deadline_at=now + taker.lease_secs,
         )  # fmt: skip
         leased.append(task)
-        taker.workflows.append(ClaimedRun(token, task, workflow_id, run_id, payload, cancel_at is not None, created_at))
+        taker.workflows.append(
+            ClaimedRun(token, task, workflow_id, run_id, payload, cancel_at is not None, created_at, tick)
+        )
         if status == "PENDING":
             begun.append((task.run_key, max(mark, feed_mark)))
             notices.append(_running(task, workflow_id, run_id, now))

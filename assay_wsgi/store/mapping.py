@@ -71,7 +71,7 @@ RUNS = Table(
     fixed=(
         "namespace", "workflow_id", "run_id", "workflow_type", "task_queue", "input", "priority", "parent_key",
         "parent_chain_key", "child_command", "parent_close", "first_run_key", "first_run_id", "schedule_key",
-        "continued_from", "run_timeout_secs", "run_deadline_at", "chain_deadline_at", "created_at",
+        "schedule_tick", "continued_from", "run_timeout_secs", "run_deadline_at", "chain_deadline_at", "created_at",
     ),
 )  # fmt: skip
 TASKS = Table(

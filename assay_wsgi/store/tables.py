@@ -105,6 +105,7 @@ class Workflow(Model):
     first_run_key = BigIntegerField()
     first_run_id = TextField()
     schedule_key = BigIntegerField(null=True)
+    schedule_tick = DoubleField(null=True)
     continued_from = TextField(null=True)
     continued_to = TextField(null=True)
     has_children = BooleanField()

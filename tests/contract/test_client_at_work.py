@@ -52,6 +52,13 @@ def Family(ctx: Context) -> int:
 
 
 @app.workflow
+def Night(ctx: Context, again: bool = True) -> str:
+    if again:
+        ctx.continue_as_new(Night.prepare(False), id=f"{ctx.workflow_id}-again")
+    return str(ctx.info.scheduled_for)
+
+
+@app.workflow
 def Leaf(ctx: Context, n: int) -> int:
     return n
 
@@ -237,6 +244,16 @@ def test_runs_of_a_schedule_are_started_now_and_for_the_past(client: Client) -> 
     assert past == {"ticks": 2, "queued": 2, "known": 0, "left": 0}
     assert past.keys() == Backfilled.__annotations__.keys()
     until(lambda: {"yearly-0", "yearly-31536000"} <= {one["id"] for one in client.list()})
+
+
+def test_a_run_and_what_continues_it_know_which_time_they_are_for(client: Client) -> None:
+    client.schedules.create("nights", "0 2 * * *", Night)
+
+    client.schedules.backfill("nights", 0, 86400)
+
+    until(lambda: "nights-7200" in [one["id"] for one in client.list()])
+    assert client.handle("nights-7200", Night).result(timeout=PATIENCE_SECS) == "1970-01-01 02:00:00+00:00"
+    assert client.execute(Night, False, timeout=PATIENCE_SECS) == "None"
 
 
 def test_namespaces_are_made_counted_and_deleted_with_what_they_hold(place: Assay) -> None:

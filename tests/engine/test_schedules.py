@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from assay_wsgi.domain.commands import ContinueAsNew
 from assay_wsgi.domain.errors import IdempotencyKeyReused
 from assay_wsgi.domain.errors import Invalid
 from assay_wsgi.domain.errors import InvalidCron
@@ -86,6 +87,27 @@ def test_the_run_of_a_tick_has_the_schedules_type_queue_input_times_and_says_wha
         ("schedule_triggered", run_of(10)),
     ]
     assert shown(engine, "last_run_at", "last_workflow_id", "next_run_at") == [T0 + 10.0, run_of(10), T0 + 20.0]
+
+
+def test_a_run_and_what_continues_it_are_told_for_which_tick_they_are_however_late_they_begin(
+    engine: Engine, clock: Clock
+) -> None:
+    worker = Played(engine)
+    given_a_schedule(engine, overlap_policy="queue")
+    at(engine, clock, 10.0)
+    first = worker.takes()
+    at(engine, clock, 25.0)
+    assert worker.reports(first, ContinueAsNew(workflow_id="another")) == {"ok": True}
+    successor = worker.takes()
+    finish(worker, successor)
+    at(engine, clock, 26.0)
+
+    late = worker.takes()
+
+    assert [task["scheduled_for"] - T0 for task in (first, successor, late)] == [10.0, 10.0, 20.0]
+    finish(worker, late)
+    given_a_run(engine)
+    assert worker.takes()["scheduled_for"] is None
 
 
 def test_a_schedule_is_made_by_keywords_and_in_a_namespace_that_is_made_with_it(engine: Engine) -> None:
