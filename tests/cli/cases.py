@@ -87,6 +87,7 @@ CASES = [
     Case("workflow/describe", "dots", ".."),
     Case("workflow/show", "at_work", "order-1"),
     Case("workflow/show", "failed", "bad-1"),
+    Case("workflow/show", "failing", "stuck-1 --namespace other"),
     Case("workflow/show", "full", "done-1 --full"),
     Case("workflow/show", "compact", "done-1 --compact --run-id run-done-1-1"),
     Case("workflow/state", "all", "order-1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import Any
 
 import click
@@ -38,7 +39,8 @@ def show(session: Session, workflow_id: str, compact: bool, run_id: str | None) 
     follower = Follower(session, workflow_id)
     record = follower.record(run_id)
     events = [event for page in follower.events(record) for event in page]
-    steps = Story(events).steps
+    story = Story(events)
+    steps = story.steps
     for step in [step for step in steps if step.kind == "activity" and step.outcome is None][:ASKED_ABOUT]:
         step.progress = _progress(session, step)
     out = session.out
@@ -51,7 +53,7 @@ def show(session: Session, workflow_id: str, compact: bool, run_id: str | None) 
         _steps(out, steps)
     else:
         _events(out, events)
-    _end(out, record, steps)
+    _end(out, record, story)
 
 
 def _progress(session: Session, step: Step) -> dict[str, Any] | None:
@@ -106,6 +108,8 @@ def _took(step: Step) -> str:
 
 
 def _detail(out: Output, step: Step) -> str:
+    if step.outcome is None and step.due_at is not None:
+        return f"due {out.time(step.due_at)}"
     if step.error is not None:
         return out.cell(_short(step.error.splitlines()[0] if step.error else ""))
     if step.progress is not None and step.progress["last_failure"]:
@@ -125,8 +129,8 @@ def _events(out: Output, events: list[dict[str, Any]]) -> None:
             _block(out, out.pretty(json.loads(event["payload"])))
 
 
-def _end(out: Output, record: dict[str, Any], steps: list[Step]) -> None:
-    for step in steps:
+def _end(out: Output, record: dict[str, Any], story: Story) -> None:
+    for step in story.steps:
         if step.error is not None:
             _failure(out, f"{step.kind} {step.name} {step.outcome}", step.error)
         elif step.progress is not None and step.progress["last_failure"]:
@@ -140,13 +144,23 @@ def _end(out: Output, record: dict[str, Any], steps: list[Step]) -> None:
     if record["cancel_requested_at"] is not None and record["completed_at"] is None:
         out.line(f"asked to cancel at {out.time(record['cancel_requested_at'])}")
     if record["completed_at"] is None:
-        waits = [f"{one['kind']} {one['name']}, since {out.time(one['since'])}" for one in record["waiting_for"] or ()]
+        waits = [
+            f"{one['kind']} {_named(story, one)}, since {out.time(one['since'])}" for one in record["waiting_for"] or ()
+        ]
         out.line(f"waits for {'; '.join(map(printable, waits))}" if waits else _next(record))
         return
     if record["status"] == "COMPLETED":
         out.line(f"result {printable(record['result'] or 'null')}")
     else:
         _block(out, outcome_of(record), "")
+
+
+def _named(story: Story, awaited: dict[str, Any]) -> str:
+    """Name what a run waits for: a timer by its duration, not by the number of its command."""
+    if awaited["kind"] != "timer":
+        return str(awaited["name"])
+    timer = story.timers.get(int(awaited["name"]))
+    return str(awaited["name"]) if timer is None else timer.name
 
 
 def _task_failure(out: Output, failure: dict[str, Any]) -> None:
@@ -160,7 +174,8 @@ def _next(record: dict[str, Any]) -> str:
     if record["claimed_by"] is not None:
         return printable(f"worker {record['claimed_by']} has its task")
     if record["task_failure"] is not None:
-        return "its task is tried again by itself, after a back-off of ten minutes at most"
+        at_once = f"assay workflow retry-now {quote(record['id'])}"
+        return printable(f"its task is tried again by itself, ten minutes later at most; at once: {at_once}")
     return printable(f"waits for a worker of queue {record['task_queue']} that knows {record['workflow_type']}")
 
 

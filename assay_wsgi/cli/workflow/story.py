@@ -26,6 +26,7 @@ class Step:
     ended_at: float | None = None
     outcome: str | None = None  # None while it is under way
     attempts: int | None = None
+    due_at: float | None = None  # of a timer
     detail: Any = None  # result, payload or value
     error: str | None = None
     activity_id: int | None = None
@@ -48,6 +49,7 @@ class Story:
 
     def __init__(self, events: Iterable[dict[str, Any]]) -> None:
         self.steps: list[Step] = []
+        self.timers: dict[int, Step] = {}  # by the number of their command
         self._open: dict[tuple[str, Any], Step] = {}
         for event in events:
             note = _NOTES.get(event["event_type"])
@@ -73,6 +75,13 @@ class Story:
         """Give the step that an event ends."""
         return self._open.pop(key, None)
 
+    def close(self, at: float, left_to: str) -> None:
+        """End what the run's end leaves without an event of its own; children go on, `left_to` somebody or nobody."""
+        for step in self._open.values():
+            if step.outcome is None:
+                step.end(left_to if step.kind == "child" else "ended with the run", at)
+        self._open.clear()
+
 
 def _activity_scheduled(story: Story, event: dict[str, Any], told: Any) -> None:
     story.begin(event, ("activity", told["activity_seq"]), told["name"], activity_id=told.get("activity_id"))
@@ -89,7 +98,9 @@ def _activity_ended(outcome: str) -> Callable[[Story, dict[str, Any], Any], None
 
 
 def _timer_scheduled(story: Story, event: dict[str, Any], told: Any) -> None:
-    story.begin(event, ("timer", told["timer_seq"]), span(told.get("duration_secs") or 0.0))
+    number = told["timer_seq"]
+    step = story.begin(event, ("timer", number), span(told.get("duration_secs") or 0.0), due_at=told.get("fire_at"))
+    story.timers[number] = step
 
 
 def _timer_ended(outcome: str) -> Callable[[Story, dict[str, Any], Any], None]:
@@ -109,6 +120,9 @@ def _awaiting_signal(story: Story, event: dict[str, Any], told: Any) -> None:
     step = story.begin(event, ("signal", told["signal"]), told["signal"])
     if told.get("timer_seq") is not None:
         story._open["bound", told["timer_seq"]] = step
+        timer = story.timers.get(told["timer_seq"])
+        if timer is not None:
+            timer.name += f" for signal {step.name}"
 
 
 def _signal_received(story: Story, event: dict[str, Any], told: Any) -> None:
@@ -140,6 +154,13 @@ def _attributes(story: Story, event: dict[str, Any], told: Any) -> None:
     story.once(event, "search attributes", ", ".join(told["patch"]), "set", told["patch"])
 
 
+def _closed(left_to: str) -> Callable[[Story, dict[str, Any], Any], None]:
+    def note(story: Story, event: dict[str, Any], _told: Any) -> None:
+        story.close(event["timestamp"], left_to)
+
+    return note
+
+
 def _cancel_requested(story: Story, event: dict[str, Any], told: Any) -> None:
     story.once(event, "cancel", (told or {}).get("reason") or "-", "requested")
 
@@ -160,6 +181,11 @@ _NOTES: dict[str, Callable[[Story, dict[str, Any], Any], None]] = {
     "SideEffectRecorded": _side_effect,
     "SearchAttributesUpserted": _attributes,
     "WorkflowCancelRequested": _cancel_requested,
+    **dict.fromkeys(
+        ("WorkflowCompleted", "WorkflowFailed", "WorkflowCancelled", "WorkflowTerminated", "WorkflowTimedOut"),
+        _closed("not waited for"),
+    ),
+    "WorkflowContinuedAsNew": _closed("left to the next run"),
 }
 
 _NAMED_BY = ("name", "signal", "child_workflow_id", "reason", "error", "duration_secs")
