@@ -464,7 +464,7 @@ class Version(Record):
 class Exchanged(Record):
     """Outcomes of the work handed in, and new work."""
 
-    sometimes = frozenset({"code", "error"})
+    sometimes = frozenset({"code", "error", "namespace_made"})
 
     results = _objects(
         "One for each workflow result, then one for each activity result, in the order given: `task_token` and `ok`, "
@@ -477,6 +477,7 @@ class Exchanged(Record):
     drain = _flag("This process is about to stop: what is asked next is answered by another one.")
     code = _text("`session_replaced` or `session_unknown`: this session gets no work.")
     error = _text("The same for people.")
+    namespace_made = _flag("Only where true: the worker's namespace was not there, and was made for it. A slip?")
 
 
 class Health(Record):

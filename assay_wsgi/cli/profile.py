@@ -88,6 +88,19 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Profile:
     )
 
 
+def presumed(flag: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give what the config file says of the service, by the variables that go before it. Raises Failed.
+
+    A file of a key is named, not read: a worker lives longer than a key may.
+    """
+    path, configured = _config(flag, environ)
+    if url := configured.get("engine_url"):
+        _check_url(url, str(path))
+    if "api_key_file" in configured:
+        configured.pop("api_key", None)
+    return {f"ASSAY_{name.upper()}": value for name, value in configured.items() if name != "output"}
+
+
 def read_format(text: str, source: str) -> Format:
     """Read the name of a format, in any case. Raises Failed with those that there are."""
     wanted = text.strip().lower()
@@ -108,7 +121,7 @@ def search_path(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _config(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, str]]:
-    """Read the one config file that counts, with its api_key_file read."""
+    """Read the one config file that counts, with its api_key_file read into the api_key."""
     named, source = (flag, "--config") if flag else (environ.get("ASSAY_CONFIG_FILE"), "$ASSAY_CONFIG_FILE")
     if named:
         path = Path(named)
@@ -152,9 +165,10 @@ def _configured(path: Path, text: str) -> dict[str, str]:
         if value is not None and not isinstance(value, str):
             raise Failed(f"{path}: {key} must be a text, not {value!r}: put it in quotes")
     given = {key: value for key, value in read.items() if value is not None}
-    if named := given.pop("api_key_file", None):
+    if named := given.get("api_key_file"):
         # Beside the config file, wherever the command is called.
-        given["api_key"] = _key_in(str(path.parent / Path(named).expanduser()), f"{path}: api_key_file")
+        given["api_key_file"] = str((path.parent / Path(named).expanduser()).absolute())
+        given["api_key"] = _key_in(given["api_key_file"], f"{path}: api_key_file")
     return given
 
 

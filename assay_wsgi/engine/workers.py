@@ -16,6 +16,7 @@ from ..domain.errors import SessionReplaced
 from ..domain.requests import Exchange
 from ..domain.requests import Idempotency
 from ..domain.requests import Registration
+from ..domain.requests import WorkerInfo
 from ..store import reads
 from ..store.claims import ClaimedRun
 from ..store.claims import Taker
@@ -71,8 +72,7 @@ class Workers:
         entered while this thread only waits. The answer is the wire's, with payloads ready to embed.
         """
         self._wakeups.start()
-        if exchange.worker is not None:
-            self._begin_session(exchange)
+        made = exchange.worker is not None and self._begin_session(exchange, exchange.worker)
         session = self._sessions.of(exchange)
         if session.current and not exchange.ends:
             self._store.liveness.worker_seen(exchange.namespace, exchange.worker_id)
@@ -90,7 +90,8 @@ class Workers:
             self._end_session(exchange)
         if taker is not None:
             self._handout.take(SlotsWish(taker), exchange.wait_secs, client_gone, waiting, taker if tries else None)
-        return self._answer(exchange, session, taker, outcomes, refusals)
+        answer = self._answer(exchange, session, taker, outcomes, refusals)
+        return {**answer, "namespace_made": True} if made else answer
 
     def register(self, wanted: Registration, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
         """Register a worker of the old way. Answers the worker_id that it is to use from now on."""
@@ -130,27 +131,27 @@ class Workers:
 
     # ------------------------------------------------------------------------------------- sessions
 
-    def _begin_session(self, exchange: Exchange) -> None:
-        if exchange.worker is None:
-            return
+    def _begin_session(self, exchange: Exchange, info: WorkerInfo) -> bool:
+        """Begin the session that an exchange wants. Returns whether its namespace was made for it."""
         begun = self._committer.do(
             BeginSession(
                 exchange.namespace,
                 exchange.worker_id,
                 exchange.queue,
                 exchange.session,
-                exchange.worker,
+                info,
                 (exchange.workflow_slots, exchange.activity_slots),
             )
         )
         if not begun["new"]:
-            return
+            return False
         with self._store.read() as db:
             held = [
                 reads.leases_of_other_sessions(db, kind, exchange.namespace, exchange.worker_id, exchange.session)
                 for kind in ("workflow", "activity")
             ]
         self._committer.submit(_give_back(*held))
+        return bool(begun["namespace_made"])
 
     def _end_session(self, exchange: Exchange) -> None:
         """End a session, then free what it holds. A poll of it that still waits claims nothing: each claim looks.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .app import main
+from .launch import BrokenModule
+from .launch import main
 
 
 def command(arguments: list[str] | None = None) -> int:
@@ -23,6 +24,9 @@ def command(arguments: list[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     try:
         return main(options.pop("target"), **options)
+    except BrokenModule as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-import os
-import sys
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Callable
@@ -221,31 +217,3 @@ class Assay:
     def run(self, **options: Unpack[WorkerOptions]) -> int:
         """Work until SIGTERM or SIGINT; return the exit code. The options are those of `worker`."""
         return self.worker(**options).run()
-
-
-def main(target: str, **options: Unpack[WorkerOptions]) -> int:
-    """Run a worker for the app named `module:attribute`; return the exit code."""
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    return load(target).run(**options)
-
-
-def load(target: str) -> Assay:
-    """Import the app named `module:attribute`. Raises ValueError with what is wrong with the name."""
-    module, _, attribute = target.partition(":")
-    if not module or not attribute:
-        raise ValueError(f"'{target}' does not name an app: write MODULE:APP, such as hello:app")
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        app = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module == error.name or module.startswith(error.name + ".")):
-            raise ValueError(f"there is no module '{module}' here or among the installed ones") from error
-        raise
-    except AttributeError as error:
-        raise ValueError(f"module '{module}' has no '{attribute}'") from error
-    if not isinstance(app, Assay):
-        raise ValueError(f"'{target}' is a {type(app).__name__}, not an Assay app")
-    return app

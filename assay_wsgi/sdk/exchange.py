@@ -6,6 +6,7 @@ what it may have handed out in that answer.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from .jsontext import dumps
 from .outbox import Batch
 from .transport import segment
+
+log = logging.getLogger(__name__)
 
 WAIT_SECS = 20.0  # a long poll; also the longest silence of a worker whose slots are all busy
 LOST_SECS = 60.0  # a lost exchange may still be waiting at the service: its number is repeated this long
@@ -87,6 +90,17 @@ class Session:
                 parts.append(b',"%s":[%s]' % (name.encode(), b",".join(texts)))
         parts.append(b"}")
         return n, b"".join(parts)
+
+    def heard(self, answer: Mapping[str, Any]) -> None:
+        """Note what an answer says of the session itself."""
+        # A service with another database does not know the session: the next exchange begins it there.
+        self.begun = answer.get("code") != "session_unknown"
+        if answer.get("namespace_made"):
+            log.warning(
+                "namespace '%s' was not there and is made for this worker; if it is a slip, name the right one: "
+                "--namespace, ASSAY_NAMESPACE or Assay(namespace=...)",
+                self._namespace,
+            )
 
     def lose(self, numbers: Iterable[int]) -> None:
         """Have the service take back what it handed out under these numbers."""

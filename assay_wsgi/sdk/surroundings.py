@@ -10,13 +10,19 @@ from pathlib import Path
 from .transport import DEFAULT_URL
 from .transport import Token
 
+log = logging.getLogger(__name__)
+
+_presumed: dict[str, str] = {}
+
+
+def presume(values: Mapping[str, str]) -> None:
+    """Take values of variables that the environment does not name: whoever starts a worker may know better."""
+    _presumed.update(values)
+
 
 def url(environ: Mapping[str, str] = os.environ) -> str:
     """Return where the service is."""
-    return environ.get("ASSAY_ENGINE_URL") or DEFAULT_URL
-
-
-log = logging.getLogger(__name__)
+    return _said("ASSAY_ENGINE_URL", environ) or DEFAULT_URL
 
 
 class KeyFile:
@@ -54,18 +60,25 @@ def token(environ: Mapping[str, str] = os.environ) -> Token:
 
     Raises ValueError for a file that cannot be read or holds no key.
     """
-    name = environ.get("ASSAY_API_KEY_FILE")
-    return KeyFile(name) if name else environ.get("ASSAY_API_KEY") or None
+    for known in (environ, _presumed):
+        name, key = known.get("ASSAY_API_KEY_FILE"), known.get("ASSAY_API_KEY")
+        if name or key:
+            return KeyFile(name) if name else key
+    return None
 
 
 def namespace(environ: Mapping[str, str] = os.environ) -> str:
     """Return the namespace."""
-    return environ.get("ASSAY_NAMESPACE") or "main"
+    return _said("ASSAY_NAMESPACE", environ) or "main"
 
 
 def queue(environ: Mapping[str, str] = os.environ) -> str:
     """Return the task queue."""
     return environ.get("ASSAY_QUEUE") or "default"
+
+
+def _said(name: str, environ: Mapping[str, str]) -> str | None:
+    return environ.get(name) or _presumed.get(name)
 
 
 def _read_key(name: str) -> str:

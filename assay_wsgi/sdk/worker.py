@@ -541,8 +541,7 @@ class Worker:
         answer: dict[str, Any] | None = None
         try:
             answer = line.post(self._session.path, n, body, ask.wait_secs)
-            # A service with another database does not know the session: the next exchange begins it there.
-            self._session.begun = answer.get("code") != "session_unknown"
+            self._session.heard(answer)
         except Away as away:
             self._session.lose([n])
             line.lost(away, self._label)

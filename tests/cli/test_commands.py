@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -139,10 +140,82 @@ def test_a_port_that_is_taken_is_named(assay, supervised, tmp_path):
 
 
 def test_what_is_neither_an_app_nor_a_command_of_workers_is_refused(assay):
-    result = assay("worker", "hello")
+    result = assay("worker", "hel-lo")
 
     assert result.exit_code == 2
-    assert "there is no command 'hello'; there are run, list" in result.output
+    assert "there is no command 'hel-lo'; there are run, list" in result.output
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("mine", "mine:app"), ("shop.worker", "shop.worker:app"), ("shop/worker.py", "shop.worker:app")]
+)
+def test_an_app_without_its_colon_is_told_so(assay, said, meant):
+    result = assay("worker", said)
+
+    assert result.exit_code == 2
+    assert f"error: '{said}' names no app: write MODULE:APP, as in {meant}; there are also run, list" in result.output
+    assert f"as in {said}:app" in assay("worker", "run", said).output
+
+
+def test_a_slip_in_a_command_of_workers_is_no_app(assay):
+    assert "did you mean list?" in assay("worker", "lst").output
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (
+            "import json\n\ndef read():\n    return json.loads('{')\n\nread()\n",
+            ["mend it and start the worker again", 'mine.py", line 6, in <module>', 'mine.py", line 4, in read',
+             "json.decoder.JSONDecodeError: "],
+        ),
+        ("import no_such_thing\n", ["install what brings 'no_such_thing' for ", 'mine.py", line 1, in <module>']),
+        ("def (\n", ['mine.py", line 1', "SyntaxError: "]),
+        ("raise ValueError('no such shop')\n", ["ValueError: no such shop"]),
+        ("import json\njson.nothing\n", ["AttributeError: module 'json' has no attribute 'nothing'"]),
+    ],
+)  # fmt: skip
+def test_a_module_that_fails_is_told_by_the_users_own_frames(tmp_path, code, told):
+    (tmp_path / "mine.py").write_text(code)
+
+    for launcher in ("assay_wsgi", "assay_wsgi.sdk"):
+        done = subprocess.run(
+            [sys.executable, "-m", launcher, "worker", "mine:app"], capture_output=True, text=True, cwd=tmp_path
+        )
+
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: module 'mine' fails when it is imported: ")
+        assert all(words in done.stderr for words in told), done.stderr
+        assert "importlib" not in done.stderr
+        assert "json/decoder.py" not in done.stderr
+        assert "Usage" not in done.stderr
+
+
+def test_a_worker_reads_the_config_file_where_nobody_says_more(tmp_path):
+    (tmp_path / "key").write_text("secret\n")
+    (tmp_path / "assay.yaml").write_text("engine_url: http://there:1\nnamespace: shop\napi_key_file: key\n")
+    (tmp_path / "mine.py").write_text(
+        "from assay_wsgi.sdk import Assay\n"
+        "class Told(Assay):\n"
+        "    def run(self, **options):\n"
+        "        print(self.url, self.token, self.namespace, self.queue, sep=' ', flush=True)\n"
+        "        return 0\n"
+        "app, own = Told(), Told('http://own:2', namespace='mine')\n"
+    )
+
+    def told(*arguments, **environ):
+        argv = [sys.executable, "-m", "assay_wsgi", *arguments]
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
+        return subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env={**bare, **environ})
+
+    config = ("--config", "assay.yaml")
+    assert told("worker", "mine:app", *config).stdout == "http://there:1 secret shop default\n"
+    assert told("worker", "mine:app", ASSAY_CONFIG_FILE="assay.yaml").stdout == "http://there:1 secret shop default\n"
+    assert told("worker", "mine:own", *config).stdout == "http://own:2 secret mine default\n"
+    more = {"ASSAY_ENGINE_URL": "http://env:3", "ASSAY_API_KEY": "other"}
+    assert told("worker", "mine:app", *config, **more).stdout == "http://env:3 other shop default\n"
+    refused = told("worker", "mine:app", "--config", "nowhere.yaml")
+    assert (refused.returncode, refused.stderr) == (1, "error: --config: there is no file nowhere.yaml\n")
 
 
 def test_an_app_that_is_not_there_is_named(assay):
@@ -157,7 +230,7 @@ def test_an_app_that_is_not_there_is_named(assay):
     [("worker",), ("worker", "run"), ("worker", "--queue", "fast", "--workflow-slots", "5", "--worker-id", "w1")],
 )
 def test_a_worker_gets_the_options_that_were_given(assay, monkeypatch, before):
-    from assay_wsgi.sdk import app as sdk_app
+    from assay_wsgi.sdk import launch
 
     given = {}
 
@@ -165,7 +238,7 @@ def test_a_worker_gets_the_options_that_were_given(assay, monkeypatch, before):
         given.update(options, target=target)
         return 3
 
-    monkeypatch.setattr(sdk_app, "main", main)
+    monkeypatch.setattr(launch, "main", main)
 
     result = assay(*before, "hello:app", "--queue", "fast", "--workflow-slots", "5", "--worker-id", "w1")
 

@@ -303,3 +303,16 @@ def test_a_worker_that_was_retired_a_week_ago_is_forgotten(engine: Engine, clock
     engine.upkeep.prune()
 
     assert rows(engine, "SELECT worker_id FROM workflow_workers") == []
+
+
+# ----------------------------------------------------------------------------------------------- namespaces
+
+
+def test_who_makes_a_namespace_by_working_in_it_is_told_once(engine: Engine) -> None:
+    first = Played(engine, "a", namespace="shpo")
+
+    assert first.begins()["namespace_made"] is True
+
+    assert "namespace_made" not in first.begins()
+    assert "namespace_made" not in Played(engine, "b", namespace="shpo").begins()
+    assert "namespace_made" not in Played(engine, "c").begins()

@@ -53,6 +53,7 @@ class Service:
         self.reports: list[dict[str, Any]] = []
         self.closed = False
         self.drain = False
+        self.namespace_made = False  # whether its answers say so
         self._tokens = itertools.count(1)
         self._changed = threading.Condition()
         self._accepted: set[str] = set()
@@ -148,6 +149,7 @@ class Service:
             "heartbeats": beats,
             "retry_after": None,
             "drain": self.drain,
+            **({"namespace_made": True} if self.namespace_made else {}),
             **more,
         }
         return Reply(200, json.loads(json.dumps(body)), {})

@@ -278,6 +278,18 @@ def test_a_replaced_session_ends_the_worker(service: Service, work: Start, caplo
     assert any(record.levelname == "ERROR" for record in caplog.records)
 
 
+def test_a_worker_that_makes_its_namespace_by_a_slip_says_so(
+    service: Service, work: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.namespace_made = True
+    run = service.start("Hello", "h1", "x")
+
+    work(hello(), namespace="shpo")
+    service.until_closed(run)
+
+    assert "namespace 'shpo' was not there and is made for this worker" in caplog.text
+
+
 def test_a_service_that_does_not_know_the_session_gets_it_begun_again(service: Service, work: Start) -> None:
     work(hello())
     service.until(lambda: service.waiting)

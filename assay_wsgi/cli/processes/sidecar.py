@@ -76,7 +76,11 @@ def _rung(_number: int, _frame: FrameType | None) -> None:
 
 
 def _opened(settings: Settings, stop: Event) -> Engine | None:
-    """Open the engine, however long the database is away. None when told to stop meanwhile."""
+    """Open the engine, however long the database is away. None when told to stop meanwhile.
+
+    A file that is not there is waited for, too: a sidecar has nothing to do in one that it would make itself, and its
+    name may be a slip. The service, which may be starting beside it, makes it.
+    """
     from ...domain.errors import AssayError
     from ...domain.errors import Unavailable
     from ...engine import Engine
@@ -84,6 +88,8 @@ def _opened(settings: Settings, stop: Event) -> Engine | None:
     pause = FIRST_PAUSE_SECS
     while not stop.is_set():
         try:
+            if settings.backend.dialect == "sqlite" and not os.path.exists(settings.backend.path):
+                raise Unavailable("there is no such file; `assay serve` or `assay db migrate` makes it")
             return Engine.open(settings.database_url, settings=settings.engine)
         except Unavailable as error:
             log.warning("no database at %s, next try in %.1f s: %s", settings.backend.shown, pause, error)

@@ -9,11 +9,19 @@ from typing import NoReturn
 
 import click
 
+from ...settings import inherited_environ
+from ..failures import Failed
+from ..options import GIVEN
+from ..options import SharedOption
+from ..profile import presumed
 
-@click.command()
+
+@click.command(params=[SharedOption("--config", metavar="FILE", help="The config file.  [env: ASSAY_CONFIG_FILE]")])
 @click.argument("app", metavar="MODULE:APP")
-@click.option("--url", help="The service.  [default: the app's, else $ASSAY_ENGINE_URL]")
-@click.option("--namespace", help="The namespace to work in.  [default: the app's, else $ASSAY_NAMESPACE]")
+@click.option("--url", help="The service.  [default: the app's, else $ASSAY_ENGINE_URL, else the config file's]")
+@click.option(
+    "--namespace", help="The namespace to work in.  [default: the app's, else $ASSAY_NAMESPACE, else the config file's]"
+)
 @click.option("--queue", help="The task queue to work on.  [default: the app's, else $ASSAY_QUEUE]")
 @click.option("--worker-id", help="A name that stays, so that a crash costs no time.")
 @click.option("--workflow-slots", type=click.IntRange(0), metavar="N", help="Workflow tasks at once.")
@@ -24,7 +32,7 @@ import click
 def worker(app: str, *, reload: bool, reload_fd: int | None, **options: str | int | float | None) -> None:
     """Run the workflows and activities of an app: MODULE:APP, as in hello:app."""
     if ":" not in app:
-        raise click.UsageError(f"'{app}' names no app: write MODULE:APP, as in hello:app")
+        raise click.UsageError(f"'{app}' names no app: write MODULE:APP, as in {app}:app")
     if reload:
         sys.exit(_reloading(app, options))
     if reload_fd is not None:
@@ -33,12 +41,23 @@ def worker(app: str, *, reload: bool, reload_fd: int | None, **options: str | in
 
 
 def _run(app: str, options: Mapping[str, Any]) -> NoReturn:
-    from ...sdk.app import main
+    from ...sdk.launch import BrokenModule
+    from ...sdk.launch import main
+    from ...sdk.surroundings import presume
 
+    presume(presumed(_config(), inherited_environ({})))
     try:
         sys.exit(main(app, **options))
+    except BrokenModule as error:
+        raise Failed(str(error)) from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _config() -> str | None:
+    """Give the config file that was named, here or before the command."""
+    named: str | None = click.get_current_context().meta.get(GIVEN, {}).get("config")
+    return named
 
 
 def _run_reported(app: str, fd: int, options: Mapping[str, Any]) -> NoReturn:
@@ -58,5 +77,6 @@ def _reloading(app: str, options: Mapping[str, Any]) -> int:
     from .reload import Reloader
 
     given = {name: value for name, value in options.items() if value is not None}
-    arguments = [app, *(f"--{name.replace('_', '-')}={value}" for name, value in given.items())]
+    config = [f"--config={named}" for named in (_config(),) if named is not None]
+    arguments = [app, *config, *(f"--{name.replace('_', '-')}={value}" for name, value in given.items())]
     return Reloader(arguments, grace_secs=given.get("grace", GRACE_SECS)).run()

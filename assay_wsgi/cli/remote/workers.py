@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 import click
@@ -32,6 +33,19 @@ class WorkerGroup(EngineGroup):
         if not named and any(_APP.fullmatch(arg) for arg in args):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; tell an app without its colon. Raises UsageError."""
+        name, known = args[0], self.list_commands(ctx)
+        module = name.removesuffix(".py").replace("/", ".")
+        is_module = all(part.isidentifier() for part in module.split("."))
+        if is_module and name not in known and not difflib.get_close_matches(name, known, n=1):
+            raise click.UsageError(
+                f"'{name}' names no app: write MODULE:APP, as in {module}:app; there are also {', '.join(known)}", ctx
+            )
+        return super().resolve_command(ctx, args)
 
 
 @click.group(

@@ -20,8 +20,9 @@ from .operation import Operation
 class BeginSession(Operation):
     """Register a worker, or revive it, under a new session; None = it will poll, the old way, without one.
 
-    Answers its id, and whether the session is a new one. Raises SessionReplaced for one that has ended: a begin that
-    comes late must not take work for a worker that is gone.
+    Answers its id, whether the session is a new one, and whether its namespace was made for it.
+
+    Raises SessionReplaced for one that has ended: a begin that comes late must not take work for a worker that is gone.
     """
 
     namespace: str
@@ -34,6 +35,7 @@ class BeginSession(Operation):
 
     def needs(self, needs: Needs) -> None:
         needs.workers.add((self.namespace, self.worker_id))
+        needs.namespaces.add(self.namespace)
 
     def decide(self, rows: Rows, now: float) -> Change:
         before = rows.worker(self.namespace, self.worker_id)
@@ -55,7 +57,9 @@ class BeginSession(Operation):
             retired_at=None,
         )
         new = before is None or before.session != self.session
-        change = Change(answer={"worker_id": self.worker_id, "new": new}, workers=[worker])
+        made = not rows.has_namespace(self.namespace)
+        answer = {"worker_id": self.worker_id, "new": new, "namespace_made": made}
+        change = Change(answer=answer, workers=[worker])
         change.new_namespaces.append(self.namespace)
         return change
 
