@@ -53,7 +53,7 @@ demo: setup ## Kill everything while 200 approvals and 300 checkouts run (BACKEN
 examples: setup ## Run every example, end to end (BACKEND=sqlite|postgres)
 	$(BIN)/python -m tests.examples --backend '$(or $(BACKEND),sqlite)' $(ARGS)
 
-storm: setup ## Timers, trees and workers under kill -9 (BACKEND=sqlite|postgres)
+storm: setup ## Timers, schedules, trees and workers under kill -9 (BACKEND=sqlite|postgres)
 	$(BIN)/python -m tests.storm $(if $(BACKEND),--backend '$(BACKEND)') $(ARGS)
 
 fsck: setup ## Check a database (BACKEND=url)

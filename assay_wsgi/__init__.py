@@ -16,24 +16,31 @@ if TYPE_CHECKING:
     from .domain.errors import AlreadyStarted as AlreadyStarted
     from .domain.errors import AssayError as AssayError
     from .domain.errors import NotFound as NotFound
+    from .domain.errors import ScheduleExists as ScheduleExists
     from .domain.errors import StoreBusy as StoreBusy
     from .domain.errors import WorkflowClosed as WorkflowClosed
     from .domain.errors import WrongTransaction as WrongTransaction
+    from .domain.requests import Backfill as Backfill
     from .domain.requests import Idempotency as Idempotency
+    from .domain.requests import NewSchedule as NewSchedule
     from .domain.requests import RunRef as RunRef
+    from .domain.requests import SchedulePatch as SchedulePatch
     from .domain.requests import SentSignal as SentSignal
     from .domain.requests import StartRun as StartRun
     from .engine import Engine as Engine
 
+_ERRORS = (
+    "AlreadyStarted", "AssayError", "NotFound", "ScheduleExists", "StoreBusy", "WorkflowClosed", "WrongTransaction",
+)  # fmt: skip
 _HOMES = {
     "create_app": "app",
     "init_app": "app",
     "Engine": "engine",
-    **dict.fromkeys(("Idempotency", "RunRef", "SentSignal", "StartRun"), "domain.requests"),
     **dict.fromkeys(
-        ("AlreadyStarted", "AssayError", "NotFound", "StoreBusy", "WorkflowClosed", "WrongTransaction"),
-        "domain.errors",
+        ("Backfill", "Idempotency", "NewSchedule", "RunRef", "SchedulePatch", "SentSignal", "StartRun"),
+        "domain.requests",
     ),
+    **dict.fromkeys(_ERRORS, "domain.errors"),
 }
 
 

@@ -41,8 +41,8 @@ SCHEDULES_AT_MOST = 1000  # in a namespace
 BACKFILL_AT_MOST = 1000  # ticks in one request
 AT_ONCE = 20  # runs that one unit starts for a schedule, and that it ends for it
 _MISSED_AT_MOST = 1_000_000  # that are counted at once
-_FIRST_PAUSE_SECS = 5.0  # before a schedule that failed is looked at again; doubled each time
-_LONGEST_PAUSE_SECS = 600.0
+FIRST_PAUSE_SECS = 5.0  # before a schedule that failed is looked at again; doubled each time
+LONGEST_PAUSE_SECS = 600.0
 
 ID_TAKEN = "id_taken"
 PAUSED = "paused"
@@ -288,7 +288,7 @@ def postpone(schedule: Schedule, waiting: Sequence[Tick], message: str, now: flo
     made = Change(answer=True)
     before = loads(schedule.error) if schedule.error is not None else {"count": 0}
     count = before["count"] + 1
-    pause = min(_FIRST_PAUSE_SECS * 2.0 ** min(count - 1, 30), _LONGEST_PAUSE_SECS)
+    pause = min(FIRST_PAUSE_SECS * 2.0 ** min(count - 1, 30), LONGEST_PAUSE_SECS)
     pen = SchedulePen(made, schedule, waiting, now)
     pen.set(error=dumps({"message": message, "count": count, "at": now}))
     pen.look_again(now + pause)

@@ -9,16 +9,22 @@ from ..api import exchange
 from ..api import references
 from ..api import workflows as workflow_routes
 from ..domain import activities
+from ..domain import overlap
+from ..domain import schedules
 from ..domain import steps
 from ..domain import tasks
 from ..domain import texts
 from ..domain import turns
 from ..domain import workflows
+from ..domain.cron import expression
+from ..domain.requests import LONGEST_SCHEDULE_NAME
 from ..engine import namespaces
 from ..engine import records
 from ..engine import workers
+from ..engine.schedules import NEXT_AT_MOST
 from ..store import liveness
 from ..store import pages
+from ..store import pruning
 from .markdown import head
 from .markdown import table
 
@@ -75,6 +81,29 @@ _GROUPS: dict[str, list[tuple[str, str, str]]] = {
             "back-off of a task that fails",
             f"{tasks.FIRST_WAIT_SECS:g} s, doubled each time, up to {tasks.LONGEST_WAIT_SECS:g} s",
             "it comes again without end",
+        ),
+    ],
+    "Schedules": [
+        ("schedules of a namespace", f"{schedules.SCHEDULES_AT_MOST:,}", "429 `schedule_limit`"),
+        ("a schedule's name", f"{LONGEST_SCHEDULE_NAME} characters", "422 `invalid_id`"),
+        ("a cron expression", f"{expression.LONGEST_CHARS} characters", "422 `invalid_cron`"),
+        (
+            "ticks of a schedule that wait",
+            f"{overlap.BUFFER_AT_MOST:,}",
+            "the newest one is skipped; of a backfill it is `left`",
+        ),
+        ("ticks of one backfill", f"{schedules.BACKFILL_AT_MOST:,}", "422 `too_many_items`"),
+        ("times of `next`", f"{NEXT_AT_MOST}", "422 `out_of_range`"),
+        (
+            "runs that a schedule starts, or ends, in one transaction",
+            f"{schedules.AT_ONCE}",
+            "the others follow in the next one",
+        ),
+        ("what became of a tick", f"{pruning.TICKS_KEPT_SECS / 86400:g} days", "it is forgotten; its run stays"),
+        (
+            "pause of a schedule that cannot be worked on",
+            f"{schedules.FIRST_PAUSE_SECS:g} s, doubled each time, up to {schedules.LONGEST_PAUSE_SECS:g} s",
+            "it is looked at again without end",
         ),
     ],
     "One request": [

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from assay_wsgi.cli.main import cli
+from assay_wsgi.engine import Engine
 from assay_wsgi.store.doctor.sqlite import file_system_of
 from assay_wsgi.store.store import Store
 
@@ -66,6 +67,19 @@ def test_an_index_that_is_missing_is_named_with_the_statement_that_makes_it(assa
 
     change(filled, found["advice"])
     assert assay("--backend", filled).exit_code == 0
+
+
+def test_a_schedule_that_cannot_be_worked_on_is_named_with_the_reason(assay, filled):
+    engine = Engine.open(filled, clock=lambda: 1_700_000_000.0)
+    engine.schedules.create("nightly", "Report", "@daily", namespace="shop")
+    change(filled, "UPDATE workflow_schedules SET timezone = 'Mars/Olympus', next_run_at = 1, due_at = 1")
+    engine.upkeep.fire_schedules()
+    engine.close()
+
+    found = findings(assay("--backend", filled))["schedules"]
+
+    assert found["text"].startswith("schedule nightly of namespace shop failed 1 times in a row: ")
+    assert "Mars/Olympus" in found["text"]
 
 
 def test_a_clock_that_was_set_back_is_seen_by_what_was_written(assay, filled):

@@ -1,4 +1,4 @@
-"""`python -m tests.storm`: thousands of timers, trees of runs, workers that vanish, under kill -9 all the time.
+"""`python -m tests.storm`: timers, schedules, trees of runs, workers that vanish, under kill -9 all the time.
 
 Prints what was seen, on each database; the exit code is 1 where a promise was broken. Lateness is printed and
 judged by whoever reads it.
@@ -25,6 +25,7 @@ from bench.processes import Ground
 
 from .scene import Found
 from .scene import Site
+from .schedules import schedules
 from .timers import timers
 from .trees import trees
 from .vanishing import vanishing
@@ -37,6 +38,7 @@ PARTS: dict[str, tuple[Callable[[Site], Found], ...]] = {
         partial(timers, runs=500, each=10, spread_secs=15.0, killing=True),
     ),
     "trees": (partial(trees, width=50, timeout_secs=15.0),) * 3,
+    "schedules": (partial(schedules, count=50, secs=60.0, packed=5),),
     "vanishing": (partial(vanishing, killing=False), partial(vanishing, killing=True)),
 }
 

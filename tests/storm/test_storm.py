@@ -12,6 +12,7 @@ from bench.processes import Ground
 from . import family
 from .scene import SIDECAR
 from .scene import Site
+from .schedules import schedules
 from .timers import timers
 from .trees import trees
 from .vanishing import vanishing
@@ -33,6 +34,13 @@ def test_each_timer_fires_once_and_none_early_while_sidecars_are_killed(site: Si
 
 def test_trees_end_as_their_roots_do_while_sidecars_and_workers_are_killed(site: Site) -> None:
     found = trees(site, width=10, timeout_secs=4.0)
+
+    assert found.faults == []
+    assert found.kills[SIDECAR] >= 1
+
+
+def test_each_tick_of_every_second_schedules_has_one_fate_while_sidecars_are_killed(site: Site) -> None:
+    found = schedules(site, count=16, secs=1.5, packed=2)
 
     assert found.faults == []
     assert found.kills[SIDECAR] >= 1

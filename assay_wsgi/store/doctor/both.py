@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ...jsontext import loads
 from .. import schema
 from ..connection import Connection
 
 _AHEAD_SECS = 5.0
+_SHOWN = 10
 INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX (\w+)")
 
 
@@ -36,4 +38,16 @@ def future_notices(db: Connection) -> Iterator[tuple[str, str]]:
         yield (
             f"the newest change was made {ahead:.0f} s in the future: a clock was set back, or was wrong",
             "Keep the clocks with NTP. Timers and leases that were set by the wrong clock end that much later",
+        )
+
+
+def failing_schedules(db: Connection) -> Iterator[tuple[str, str]]:
+    """Find schedules that the sidecar cannot work on."""
+    failing = "SELECT namespace, name, error FROM workflow_schedules WHERE error IS NOT NULL"
+    found = db.rows(f"{failing} ORDER BY namespace, name LIMIT ?", (_SHOWN,))
+    for namespace, name, error in found:
+        told = loads(error)
+        yield (
+            f"schedule {name} of namespace {namespace} failed {told['count']} times in a row: {told['message']}",
+            "Bring the zones of the sidecar's host up to date (pip install -U tzdata), or change the schedule",
         )

@@ -35,6 +35,7 @@ def checks() -> list[Check]:
         Check("indexes", "no index is missing or invalid", _indexes),
         Check("host-clock", "this host's clock agrees with the database's", _host_clock),
         Check("clock", "nothing was written in the future", both.future_notices),
+        Check("schedules", "every schedule can be worked on", both.failing_schedules),
     ]
 
 

@@ -33,6 +33,7 @@ def checks(path: str) -> list[Check]:
         Check("disk-room", "there is room on the disk", partial(_disk_room, file)),
         Check("indexes", "no index is missing", _indexes),
         Check("clock", "nothing was written in the future", both.future_notices),
+        Check("schedules", "every schedule can be worked on", both.failing_schedules),
     ]
 
 
