@@ -1,11 +1,11 @@
 """A report made every night: figures gathered at the same time from tills that do not always answer, one file.
 
     assay worker examples.nightly_report:app
-    python -m examples.nightly_report                                   # yesterday's
+    python -m examples.nightly_report --every-night                     # from now on, at 2:00 in Dublin
+    python -m examples.nightly_report                                   # yesterday's, now
     python -m examples.nightly_report 2026-02-27 --until 2026-03-01     # several nights, one after the other
-
-Schedules come with a later version; until then a line of cron does it, twice is no harm:
-    0 2 * * *  cd /srv/reports && .venv/bin/python -m examples.nightly_report
+    assay schedule trigger nightly-report                               # as if it were 2:00
+    assay schedule backfill nightly-report --from 2026-03-03T00:00Z --to 2026-03-05T00:00Z
 REPORT_DIR says where the worker puts the files, ./reports by default.
 """
 
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import date
 from datetime import datetime
 from datetime import timedelta
-from datetime import timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import Context
@@ -29,6 +29,7 @@ from assay_wsgi.sdk import activity_info
 
 app = Assay(queue="reports")
 
+ZONE = "Europe/Dublin"
 BRANCHES = ("Bergen", "Cork", "Leeds", "Lyon", "Oslo", "Porto", "Turin", "Utrecht")
 OFTEN_AWAY = ("Oslo", "Porto")  # their tills do not answer at the first call
 
@@ -74,8 +75,14 @@ def write_report(day: date, figures: list[Figures]) -> str:
 
 
 @app.workflow
-def NightlyReport(ctx: Context, nights: Nights) -> str:
-    """Make one report; another run of the chain makes the next one, so that no history grows without end."""
+def NightlyReport(ctx: Context, nights: Nights | None = None) -> str:
+    """Make one report; another run of the chain makes the next one, so that no history grows without end.
+
+    A schedule says no nights: it is the one before the time for which the run was started, whenever it begins.
+    """
+    if nights is None:
+        today = (ctx.info.scheduled_for or ctx.now()).astimezone(ZoneInfo(ZONE)).date()
+        nights = Nights(today - timedelta(days=1), today - timedelta(days=1))
     figures = ctx.execute_parallel([ask_till.prepare(branch, nights.day) for branch in BRANCHES])
     report = ctx.execute_activity(write_report, nights.day, figures)
     if nights.day < nights.until:
@@ -83,13 +90,30 @@ def NightlyReport(ctx: Context, nights: Nights) -> str:
     return report
 
 
+def every_night() -> None:
+    """Have the report made every night from now on. Done again, it changes nothing."""
+    schedule = app.client.schedules.ensure(
+        "nightly-report",
+        "0 2 * * *",
+        NightlyReport,
+        timezone=ZONE,
+        overlap="queue",  # a report that takes longer than a day delays the next one, and loses none
+        catchup_window=timedelta(hours=12),  # of a service that was down at 2:00
+    )
+    print("next:", ", ".join(f"{datetime.fromtimestamp(at, ZoneInfo(ZONE))}" for at in schedule["next_runs"]))
+
+
 def main() -> None:
-    """Start the report of a night, once; wait for it."""
-    yesterday = datetime.now(timezone.utc).date() - timedelta(days=1)
+    """Start the report of a night, once; wait for it. Or have one made every night."""
+    yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
     parser = argparse.ArgumentParser(description="make the report of a day")
     parser.add_argument("day", nargs="?", type=date.fromisoformat, default=yesterday, help="[default: yesterday]")
     parser.add_argument("--until", type=date.fromisoformat, metavar="DAY", help="and of the days up to this one")
+    parser.add_argument("--every-night", action="store_true", help="that of the day before, at 2:00")
     asked = parser.parse_args()
+    if asked.every_night:
+        every_night()
+        return
     nights = Nights(asked.day, asked.until or asked.day)
     # The id is the day's: whoever asks a second time while it is made waits for the same run.
     handle = app.client.start(NightlyReport, nights, id=f"report-{nights.day}", id_conflict="use_existing")

@@ -186,7 +186,7 @@ def test_ticks_around_a_change_are_what_a_watched_clock_shows(name: str):
     step = 60 if all(change.before % 60 == 0 for change in changes(name)) else 30
 
     for edge in edges if LONG else {max(edges, key=size), chance.choice(edges)}:
-        for every, within, names in ((step, 26 * HOUR, FIVE), (1, 300, SIX)):
+        for every, within, names in ((step, size(edge) + 8 * HOUR, FIVE), (1, 300, SIX)):
             begin = (edge.at - within) // step * step
             # What was shown before does not come for the first time any more.
             shown = watched(zone, begin - max(0, edge.before - edge.after), edge.at + within, every)

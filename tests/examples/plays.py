@@ -6,6 +6,10 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import requests
 
@@ -14,6 +18,7 @@ from bench.processes import Failed
 from bench.processes import get
 from demo import books
 from examples.nightly_report import BRANCHES
+from examples.nightly_report import ZONE
 
 from .stage import Play
 from .stage import Stage
@@ -148,19 +153,29 @@ def shop(stage: Stage) -> str:
 
 
 def nightly_report(stage: Stage) -> str:
-    """A night, the same night again, several nights in one chain."""
+    """A night, the same night again, several nights in one chain; by schedule now, and for nights that have passed."""
     stage.start("assay worker")
 
     report = stage.ground.directory / stage.run("python -m examples.nightly_report")
     once = report.read_text()
     stage.run("python -m examples.nightly_report")
     stage.run("python -m examples.nightly_report 2026-02-27 --until 2026-03-01")
+    said = [stage.run("python -m examples.nightly_report --every-night") for _ in range(2)]
+    triggered = json.loads(stage.run("assay schedule trigger"))
+    filled = json.loads(stage.run("assay schedule backfill"))
 
     expect([line.split(",")[0] for line in once.splitlines()], ["branch", *BRANCHES, "all"], "the lines of a report")
+    expect(said[0], said[1], "the schedule's next times")
+    expect(said[0].count(" 02:00:00+"), 3, "times that it names")
+    again = stage.client.handle(triggered["workflow_id"]).result(timeout=60)
+    day_before = datetime.fromtimestamp(triggered["tick"], ZoneInfo(ZONE)).date() - timedelta(days=1)
+    expect(Path(again).name, f"{day_before}.csv", "the report of the run that was triggered")
+    expect(filled["ticks"], 2, "nights of the backfill")
+    nights = {f"2026-0{night}.csv" for night in ("2-27", "2-28", "3-01", "3-02", "3-03")}
+    made = {report.name, f"{day_before}.csv", *nights}
+    stage.until(lambda: {path.name for path in report.parent.glob("[!.]*")} == made, "all reports are there")
     expect(report.read_text(), once, "the same report made again")
-    nights = {f"2026-0{night}.csv" for night in ("2-27", "2-28", "3-01")}
-    expect({path.name for path in report.parent.iterdir()}, {report.name, *nights}, "reports")
-    return "yesterday's report twice, three nights in a chain"
+    return "yesterday's report three times, three nights in a chain, two nights that nobody had made"
 
 
 def legacy_worker(stage: Stage) -> str:
