@@ -10,10 +10,6 @@ from ..api import references
 from ..api import workflows as workflow_routes
 from ..domain import activities
 from ..domain import overlap
-<<<<<<< HEAD
-=======
-from ..domain import requests
->>>>>>> c501039 (Show how something is run every night)
 from ..domain import schedules
 from ..domain import steps
 from ..domain import tasks
@@ -21,12 +17,7 @@ from ..domain import texts
 from ..domain import turns
 from ..domain import workflows
 from ..domain.cron import expression
-<<<<<<< HEAD
 from ..domain.requests import LONGEST_SCHEDULE_NAME
-=======
-from ..domain.cron import fields
-from ..domain.cron.every import LONGEST_SECS
->>>>>>> c501039 (Show how something is run every night)
 from ..engine import namespaces
 from ..engine import records
 from ..engine import workers
@@ -94,7 +85,6 @@ _GROUPS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "Schedules": [
         ("schedules of a namespace", f"{schedules.SCHEDULES_AT_MOST:,}", "429 `schedule_limit`"),
-<<<<<<< HEAD
         ("a schedule's name", f"{LONGEST_SCHEDULE_NAME} characters", "422 `invalid_id`"),
         ("a cron expression", f"{expression.LONGEST_CHARS} characters", "422 `invalid_cron`"),
         (
@@ -115,14 +105,6 @@ _GROUPS: dict[str, list[tuple[str, str, str]]] = {
             f"{schedules.FIRST_PAUSE_SECS:g} s, doubled each time, up to {schedules.LONGEST_PAUSE_SECS:g} s",
             "it is looked at again without end",
         ),
-=======
-        ("a schedule's name", f"{requests.LONGEST_SCHEDULE_NAME} characters", "422 `invalid_id`"),
-        ("a cron expression", f"{expression.LONGEST_CHARS} characters", "422 `invalid_cron`"),
-        ("items of a field", f"{fields.ITEMS_AT_MOST}", "422 `invalid_cron`"),
-        ("the time of `@every`", f"1 s to {LONGEST_SECS // 86400} days", "422 `invalid_cron`"),
-        ("ticks of a schedule that wait", f"{overlap.BUFFER_AT_MOST:,}", "the tick is skipped, and counted"),
-        ("ticks of a backfill", f"{schedules.BACKFILL_AT_MOST:,}", "422 `too_many_items`"),
->>>>>>> c501039 (Show how something is run every night)
     ],
     "One request": [
         ("commands of a turn", f"{commands.MAX_COMMANDS:,}", "422 `too_many_items`"),
