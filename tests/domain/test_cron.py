@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -245,6 +247,15 @@ def test_what_fits_only_gaps_never_fires_and_is_refused():
 
     assert text.endswith("never fires: whenever its time comes, the clocks of Europe/Berlin are put forward over it")
     assert upcoming("0 30 2 29 3 ? 2026", 1) == []  # over, in UTC, but not without any time
+
+
+def test_a_machine_without_zones_has_those_of_a_package():
+    asked = "from assay_wsgi.domain.cron import parse; print(parse('0 0 * * *', 'Europe/Berlin').after(0.0))"
+    environ = {**os.environ, "PYTHONTZPATH": ""}
+
+    done = subprocess.run([sys.executable, "-c", asked], env=environ, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "82800.0\n"
 
 
 def test_the_longest_expression_and_the_longest_list_are_read():

@@ -92,6 +92,6 @@ def _only(words: list[tuple[str, int]], expression: str) -> tuple[str, int]:
 
 
 def _why_never(ticks: Calendar, timezone: str) -> str:
-    if ticks.dates():
+    if ticks.has_a_date():
         return f"whenever its time comes, the clocks of {timezone} are put forward over it"
     return f"no date from {fields.FIRST_YEAR} to {fields.LAST_YEAR} fits its day, month, weekday and year"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 
 from ..errors import InvalidCron
 
@@ -16,6 +17,7 @@ _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "augu
            "december")  # fmt: skip
 _WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _NUMBER = re.compile(r"[0-9]{1,4}")
+_FORMS = "*, a, a-b, */n, a/n, a-b/n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Kind:
     names: tuple[str, ...] = ()  # the name of `low`, of `low + 1`, ...
     open: bool = False  # may be `?`
     also: int | None = None  # one number beyond `high` that is allowed: 7 for Sunday
+    remark: str = ""  # on its numbers, for people
+    more_forms: str = ""
 
     def wrong(self, item: str, column: int, why: str) -> InvalidCron:
         """Say what is wrong with an item that stands at a column of the expression."""
@@ -44,7 +48,9 @@ class Kind:
             for value, name in enumerate(self.names, self.low):
                 if name.startswith(text.lower()):
                     return value
-        raise self.wrong(item, column, f"cannot be read: {self.range}, {self._forms}")
+        raise self.wrong(
+            item, column, f"cannot be read: {self.range}, in the forms {_FORMS}{self.more_forms}, and lists of these"
+        )
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -57,23 +63,24 @@ class Kind:
     def range(self) -> str:
         """What numbers are allowed, in words."""
         names = f" or {' to '.join(self.ends)}" if self.names else ""
-        numbers = f"{self.low} to {self.high if self.also is None else self.also}"
-        sunday = {0: " (0 and 7 are Sunday)", 1: " (1 is Sunday)"}[self.low] if self.names is _WEEKDAYS else ""
-        return f"{self.name} is {numbers}{sunday}{names}"
+        return f"{self.name} is {self.low} to {self.high if self.also is None else self.also}{self.remark}{names}"
 
     @property
-    def _forms(self) -> str:
-        more = {"day of month": ", L, L-3, 15W, LW", "day of week": ", FRIL, MON#2"}.get(self.name, "")
-        return f"in the forms *, a, a-b, */n, a/n, a-b/n{more}, and lists of these with commas"
+    def of_weekdays(self) -> bool:
+        """Whether it names days of the week."""
+        return self.names is _WEEKDAYS
 
 
 SECOND = Kind(name="second", low=0, high=59)
 MINUTE = Kind(name="minute", low=0, high=59)
 HOUR = Kind(name="hour", low=0, high=23)
-DAY = Kind(name="day of month", low=1, high=31, open=True)
+DAY = Kind(name="day of month", low=1, high=31, open=True, more_forms=", L, L-3, 15W, LW")
 MONTH = Kind(name="month", low=1, high=12, names=_MONTHS)
-WEEKDAY = Kind(name="day of week", low=0, high=6, also=7, names=_WEEKDAYS, open=True)  # of five fields
-WEEKDAY_FROM_1 = Kind(name="day of week", low=1, high=7, names=_WEEKDAYS, open=True)  # of six and seven
+WEEKDAY = Kind(  # of five fields
+    name="day of week", low=0, high=6, also=7, names=_WEEKDAYS, open=True,
+    remark=" (0 and 7 are Sunday)", more_forms=", FRIL, MON#2",
+)  # fmt: skip
+WEEKDAY_FROM_1 = replace(WEEKDAY, low=1, high=7, also=None, remark=" (1 is Sunday)")  # of six and seven
 YEAR = Kind(name="year", low=FIRST_YEAR, high=LAST_YEAR)
 
 
@@ -102,7 +109,7 @@ def read(text: str, kind: Kind, column: int) -> Field:
         if not _special(item, kind, column, found):
             found.values.update(_numbers(item, kind, column))
         column += len(item) + 1
-    if kind.names is _WEEKDAYS:
+    if kind.of_weekdays:
         found.values = {(value - kind.low) % 7 for value in found.values}
     return found
 
@@ -116,7 +123,7 @@ def _numbers(item: str, kind: Kind, column: int) -> Iterable[int]:
         raise kind.wrong(item, column, "does not fit here: ? stands alone, as the day of month or the day of week")
     elif dash:
         start, end = kind.number(start_text, item, column), kind.number(end_text, item, column)
-        if end < start and kind.names is _WEEKDAYS and end == kind.low and not end_text.isdigit():
+        if end < start and kind.of_weekdays and end == kind.low and not end_text.isdigit():
             end += 7  # FRI-SUN: a week may end with its Sunday
         if end < start:
             first, last = kind.ends
@@ -130,10 +137,11 @@ def _numbers(item: str, kind: Kind, column: int) -> Iterable[int]:
 
 def _step(text: str, item: str, kind: Kind, column: int) -> int:
     size = kind.high - kind.low + 1
-    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= size:
-        rather = f"; for a longer time between two ticks there is @every {text}{kind.name[0]}" if (
-            kind in (SECOND, MINUTE, HOUR) and _NUMBER.fullmatch(text) and int(text) > size
-        ) else ""  # fmt: skip
+    if not _NUMBER.fullmatch(text):
+        raise kind.wrong(item, column, f"has a step that is not 1 to {size}")
+    if not 1 <= int(text) <= size:
+        longer = kind in (SECOND, MINUTE, HOUR) and int(text) > size
+        rather = f"; for a longer time between two ticks there is @every {text}{kind.name[0]}" if longer else ""
         raise kind.wrong(item, column, f"has a step that is not 1 to {size}{rather}")
     return int(text)
 
@@ -155,7 +163,7 @@ def _special(item: str, kind: Kind, column: int, found: Field) -> bool:
         else:
             return False
         return True
-    if kind.names is not _WEEKDAYS:
+    if not kind.of_weekdays:
         return False
     name, sharp, count = item.partition("#")
     if sharp:

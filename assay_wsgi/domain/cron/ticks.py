@@ -151,7 +151,7 @@ class Calendar(Cron):
                     )
                 shown = stop
 
-    def dates(self) -> bool:
+    def has_a_date(self) -> bool:
         """Whether any date matches, be its times left out or not."""
         return next(self._days.onwards(0), None) is not None
 
