@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assay_wsgi import sdk
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import Retry
 from tests.sdk.typed.shop import Buy
@@ -11,6 +12,10 @@ from tests.sdk.typed.shop import Transfer
 from tests.sdk.typed.shop import app
 from tests.sdk.typed.shop import charge
 from tests.sdk.typed.shop import greet
+
+
+def names() -> None:
+    sdk.Asay()  # wrong: Module has no attribute "Asay"
 
 
 def plain_calls(ctx: Context) -> None:
