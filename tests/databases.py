@@ -72,9 +72,10 @@ class PostgresServer:
             connection.execute("UPDATE meta SET value = %s WHERE name = 'store_id'", (secrets.token_hex(8),))
         return url
 
-    def empty_database(self) -> str:
+    def empty_database(self, encoding: str = "UTF8") -> str:
         """Make a database that holds nothing at all. Answers its URL."""
-        return self._new("TEMPLATE template0")
+        other = "" if encoding == "UTF8" else f" ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        return self._new(f"TEMPLATE template0{other}")
 
     def give_back(self, url: str) -> None:
         """Empty a database for the next test, whoever is still connected to it; drop one whose schema changed."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -141,15 +144,22 @@ def test_the_file_system_is_that_of_the_longest_mount_point(path, kind):
     assert file_system_of(Path(path), mounts) == kind
 
 
-def test_a_setting_of_postgres_that_may_lose_data_is_told(assay, postgres, postgres_url):
-    name = postgres_url.split("?")[0].rpartition("/")[2]
-    Store.open(postgres_url).close()
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+@contextmanager
+def set_to(url, setting):
+    """Have a setting of a database for as long as the block lasts."""
+    name = url.split("?")[0].rpartition("/")[2]
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} SET {setting}")
         try:
-            result = assay("--backend", postgres_url)
+            yield
         finally:
             admin.execute(f"ALTER DATABASE {name} RESET ALL")
+
+
+def test_a_setting_of_postgres_that_may_lose_data_is_told(assay, postgres_url):
+    Store.open(postgres_url).close()
+    with set_to(postgres_url, "synchronous_commit = off"):
+        result = assay("--backend", postgres_url)
 
     assert result.exit_code == 1
     assert findings(result)["durability"]["text"].startswith("synchronous_commit is off")
@@ -186,6 +196,81 @@ def test_a_role_that_may_not_write_is_told(assay, postgres, postgres_url):
 
     assert found["text"].startswith("assay_reader may not change activity_attempts, ")
     assert found["advice"].endswith("TO assay_reader;")
+
+
+def test_transactions_that_are_read_only_by_default_are_told(assay, postgres_url):
+    Store.open(postgres_url).close()
+    with set_to(postgres_url, "default_transaction_read_only = on"):
+        found = findings(assay("--backend", postgres_url))["writable"]
+
+    assert found["text"] == "transactions are read-only by default"
+    assert "default_transaction_read_only = off" in found["advice"]
+
+
+def test_a_standby_is_told(assay, postgres_url):
+    """A server that says of itself what a standby says: the function stands before PostgreSQL's own."""
+    Store.open(postgres_url).close()
+    with (
+        psycopg.connect(postgres_url, autocommit=True) as admin,
+        set_to(postgres_url, "search_path = public, pg_catalog"),
+    ):
+        admin.execute("CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
+        try:
+            found = findings(assay("--backend", postgres_url))["writable"]
+        finally:
+            admin.execute("DROP FUNCTION public.pg_is_in_recovery()")
+
+    assert found["text"] == "this server is a standby: it takes no writes"
+    assert "target_session_attrs=read-write" in found["advice"]
+
+
+def test_a_database_that_does_not_hold_utf_8_is_told(assay, postgres):
+    url = postgres.empty_database("LATIN1")
+    try:
+        Store.open(url).close()
+        found = findings(assay("--backend", url))["encoding"]
+    finally:
+        postgres.drop(url)
+
+    assert found["text"] == "the database's encoding is LATIN1"
+    assert "ENCODING 'UTF8'" in found["advice"]
+
+
+def test_a_file_that_this_user_may_not_write_is_told(assay, sqlite_url, tmp_path, monkeypatch):
+    """The tests may run as root, who may everything: so the answer of the system is another one."""
+    Store.open(sqlite_url).close()
+    may = {tmp_path / "assay.db": os.R_OK, tmp_path: os.R_OK | os.X_OK, tmp_path / "assay.db.now": 0}
+    asked = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & ~may[path] if path in may else asked(path, mode))
+
+    found = [
+        each for each in json.loads(assay("--backend", sqlite_url).output)["findings"] if each["check"] == "rights"
+    ]
+
+    user = os.geteuid()
+    assert [each["text"] for each in found] == [
+        f"user {user} may not write {tmp_path}/assay.db",
+        f"user {user} may not open the lock {tmp_path}/assay.db.now",
+        f"user {user} may not make files in {tmp_path}, where the journal has to lie",
+    ]
+    assert [each["advice"].partition(f"{user} ")[0] for each in found] == [
+        "Run as its owner, or: chown ", f"chmod a+r {tmp_path}/assay.db.now", "chown ",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("free", "told"), [(255 * 2**20, True), (256 * 2**20, False)])
+def test_a_disk_that_is_nearly_full_is_told(assay, sqlite_url, tmp_path, monkeypatch, free, told):
+    Store.open(sqlite_url).close()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2**40, 2**40 - free, free))
+
+    result = assay("--backend", sqlite_url)
+
+    if not told:
+        assert result.exit_code == 0
+        return
+    found = findings(result)["disk-room"]
+    assert found["text"] == f"255 MiB are free on the disk of {tmp_path}"
+    assert found["advice"].startswith("Make room: at least 256 MiB.")
 
 
 def test_what_cannot_be_looked_at_is_named(assay, tmp_path):
