@@ -30,7 +30,7 @@ Results are on standard output, all else on standard error.
 | code | |
 | --- | --- |
 | 0 | done; a reader that leaves early, such as `head`, is no error |
-| 1 | `error: ...`: refused by the service, unreachable, not found, bad configuration, a run that did not complete |
+| 1 | `error: ...`: refused, unreachable, not found; a run that did not complete; bad configuration, `--output xml` |
 | 2 | a wrong call; or `workflow wait`, `result` and `run`: the time was up first |
 | 3 | the service wants a valid key, or this one does not allow it |
 | 64 | an argument that should be JSON is none |

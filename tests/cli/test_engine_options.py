@@ -145,3 +145,8 @@ def test_ctrl_c_ends_a_wait_with_exit_code_130_and_no_traceback(words, tmp_path)
     assert process.returncode == 130
     assert err.strip() == ""
     assert "follow" in words or out == ""
+
+
+def test_an_unknown_format_ends_as_in_assay_and_an_unknown_option_as_every_wrong_call(monkeypatch):
+    assert call(monkeypatch, "workflow", "list", "-o", "xml", *NOBODY).code == 1
+    assert call(monkeypatch, "workflow", "events", "w", "--order", "foo", *NOBODY).code == 2
