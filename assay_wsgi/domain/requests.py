@@ -27,6 +27,12 @@ class Idempotency:
     scope: str  # the principal; "anonymous" without authentication
     key: str
     hash: str  # of method, path, query and body
+    item: int = 0  # place in a batch: each item has an answer of its own
+
+    @property
+    def stored_key(self) -> str:
+        """The key under which the answer is kept. No caller can send that of an item: keys hold no blank."""
+        return f"{self.key} {self.item}" if self.item else self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ The API has checked what came over the wire, in more words; these are the rules 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from ..domain.commands import ContinueAsNew
@@ -16,12 +17,14 @@ from ..domain.requests import LONGEST_NAME
 from ..domain.requests import LONGEST_SCHEDULE_NAME
 from ..domain.requests import OVERLAP_POLICIES
 from ..domain.requests import Backfill
+from ..domain.requests import Idempotency
 from ..domain.requests import NewSchedule
 from ..domain.requests import SchedulePatch
 from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from ..jsontext import loads
 
+_KEY = re.compile(r"[!-~]{1,255}")
 _CHOICES = {"id_conflict": ID_CONFLICT, "id_reuse": ID_REUSE}
 
 
@@ -101,6 +104,17 @@ def continuation(command: ContinueAsNew) -> ContinueAsNew:
             name(getattr(command, field), field)
     json_text(command.input, "input")
     return command
+
+
+def idempotency(asked: Idempotency) -> Idempotency:
+    """Check an Idempotency-Key. Raises Invalid."""
+    name(asked.scope, "the scope of an Idempotency-Key")
+    if type(asked.key) is not str or _KEY.fullmatch(asked.key) is None:
+        raise Invalid(
+            f"an Idempotency-Key is 1 to 255 visible ASCII characters, not {asked.key!r:.60}",
+            code="invalid_idempotency_key",
+        )
+    return asked
 
 
 def reason(text: str | None) -> str | None:

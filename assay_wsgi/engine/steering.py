@@ -140,11 +140,19 @@ class Steering:
     ) -> dict[str, Any]:
         """Signal the open run of an id, or start one that has the signal from the beginning, in one operation.
 
-        Answers workflow_id, run_id, status, started, event_seq. Raises AlreadyStarted where `id_reuse` forbids
-        another run, SignalLimit, IdempotencyKeyReused.
+        Without an id it always starts one. Answers workflow_id, run_id, status, started, event_seq. Raises
+        AlreadyStarted where `id_reuse` forbids another run, SignalLimit, IdempotencyKeyReused.
         """
-        start = self._start(request)
-        return self._do(SignalWithStart(start.request, start.workflow_id, given.signal(sent)), idempotency)
+        sent = given.signal(sent)
+        unnamed = request.workflow_id is None
+        while True:
+            start = self._start(request)
+            try:
+                return self._do(SignalWithStart(start.request, start.workflow_id, sent, anew=unnamed), idempotency)
+            except AlreadyStarted:
+                if not unnamed:
+                    raise
+                # Another process took the same name in the same millisecond: its run is not meant.
 
     def retry_now(
         self, ref: RunRef | str, *, activities: bool = True, idempotency: Idempotency | None = None
@@ -208,7 +216,7 @@ def _of_item(idempotency: Idempotency | None, place: int) -> Idempotency | None:
     """Give the key of one item of a batch; that of the first is the caller's own."""
     if idempotency is None or place == 0:
         return idempotency
-    return replace(idempotency, key=f"{idempotency.key}#{place}")
+    return replace(idempotency, item=place)
 
 
 def as_ref(ref: RunRef | str) -> RunRef:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from assay_wsgi.domain.errors import IdempotencyKeyReused
+from assay_wsgi.domain.errors import Invalid
 from assay_wsgi.domain.errors import NotFound
 from assay_wsgi.domain.requests import Idempotency
 from assay_wsgi.domain.requests import Registration
@@ -102,3 +103,18 @@ def test_each_caller_has_keys_of_its_own(engine: Engine) -> None:
     ]
 
     assert seqs == [2, 3, 2]
+
+
+def test_a_callers_own_key_is_never_that_of_an_item_of_a_batch(engine: Engine) -> None:
+    engine.workflows.start_batch([a_start("a"), a_start("b")], KEY)
+
+    for looks_alike in ("k1#1", "k1/1", "k1-1"):
+        engine.workflows.start(a_start(f"of-{looks_alike}"), replace(KEY, key=looks_alike, hash="another"))
+    stored = {key for (key,) in rows(engine, "SELECT key FROM idempotency_keys")}
+    assert stored == {"k1", "k1 1", "k1#1", "k1/1", "k1-1"}
+
+
+@pytest.mark.parametrize("key", ["", "k 1", "k\x001", "k\u00e9", "k" * 256, 5])
+def test_a_key_that_cannot_be_sent_is_refused_of_an_embedder_too(engine: Engine, key: Any) -> None:
+    with pytest.raises(Invalid, match="an Idempotency-Key is 1 to 255 visible ASCII characters"):
+        engine.workflows.start(a_start("a"), replace(KEY, key=key))

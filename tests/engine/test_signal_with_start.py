@@ -13,6 +13,7 @@ from assay_wsgi.domain.errors import SignalLimit
 from assay_wsgi.domain.errors import WorkflowClosed
 from assay_wsgi.domain.requests import RunRef
 from assay_wsgi.domain.requests import SentSignal
+from tests.engine.stories import T0
 from tests.engine.stories import Beside
 from tests.engine.stories import Played
 from tests.engine.stories import Wire
@@ -36,7 +37,7 @@ NEWEST = RunRef(workflow_id="w", namespace="main")
 def signals(engine: Engine, signal_id: str | None = None, payload: str = "1", **more: Any) -> Wire:
     """Signal `w`, or start it."""
     return engine.workflows.signal_with_start(
-        a_start(**more), SentSignal(name="go", payload=payload, signal_id=signal_id)
+        a_start(**{"workflow_id": "w", **more}), SentSignal(name="go", payload=payload, signal_id=signal_id)
     )
 
 
@@ -51,6 +52,17 @@ def test_where_no_run_is_one_is_started_with_the_signal_in_its_history(engine: E
     assert told(engine, NEWEST, "SignalReceived") == [{"signal": "go", "payload": 1}]
     task = Played(engine).takes()
     assert (task["input"], task["history_seq"]) == ({"n": 1}, 2)
+
+
+def test_without_an_id_the_run_of_a_stranger_who_made_the_same_name_is_left_alone(engine: Engine) -> None:
+    taken = f"wf-order-{int(T0 * 1000)}"
+    stranger = given_a_run(engine, taken)
+
+    answer = signals(engine, workflow_id=None)
+
+    assert answer["started"] is True
+    assert answer["workflow_id"] == f"wf-order-{int(T0 * 1000) + 1}"
+    assert history(engine, stranger) == ["WorkflowStarted"]
 
 
 def test_an_open_run_is_signalled_and_keeps_its_input(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from ...jsontext import loads
 from ...settings import EngineSettings
 from ...store.needs import Needs
 from ...store.rows import Rows
+from .. import given
 
 
 class Operation:
@@ -39,8 +40,10 @@ class Keyed(Operation):
 
     @classmethod
     def of(cls, operation: Operation, idempotency: Idempotency | None, settings: EngineSettings) -> Operation:
-        """Wrap an operation where its caller sent a key."""
-        return operation if idempotency is None else cls(operation, idempotency, settings.idempotency_keep_secs)
+        """Wrap an operation where its caller sent a key. Raises Invalid."""
+        if idempotency is None:
+            return operation
+        return cls(operation, given.idempotency(idempotency), settings.idempotency_keep_secs)
 
     @property
     def weight(self) -> int:  # type: ignore[override]  # a constant elsewhere
@@ -49,17 +52,17 @@ class Keyed(Operation):
 
     def needs(self, needs: Needs) -> None:
         self.operation.needs(needs)
-        needs.answers.add((self.idempotency.scope, self.idempotency.key))
+        needs.answers.add((self.idempotency.scope, self.idempotency.stored_key))
 
     def decide(self, rows: Rows, now: float) -> Change:
         asked = self.idempotency
-        stored = rows.answer(asked.scope, asked.key)
+        stored = rows.answer(asked.scope, asked.stored_key)
         if stored is not None:
             if stored.hash != asked.hash:
                 raise IdempotencyKeyReused("this Idempotency-Key was used for another request")
             return Change(answer=loads(stored.answer))
         change = self.operation.decide(rows, now)
         if change.refusal is None:
-            kept = StoredAnswer(asked.scope, asked.key, asked.hash, dumps(change.answer), now + self.keep_secs)
+            kept = StoredAnswer(asked.scope, asked.stored_key, asked.hash, dumps(change.answer), now + self.keep_secs)
             change.stored_answers.append(kept)
         return change

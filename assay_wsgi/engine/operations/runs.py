@@ -12,6 +12,7 @@ from ...domain import workflows
 from ...domain.change import Change
 from ...domain.commands import ContinueAsNew
 from ...domain.continuing import Unread
+from ...domain.errors import AlreadyStarted
 from ...domain.errors import NotFound
 from ...domain.model import Run
 from ...domain.requests import SentSignal
@@ -104,6 +105,7 @@ class SignalWithStart(Operation):
     request: StartRun
     workflow_id: str
     sent: SentSignal
+    anew: bool = False  # the id was made for a new run: one that has it is a stranger's
     weight = 8
 
     def needs(self, needs: Needs) -> None:
@@ -113,6 +115,10 @@ class SignalWithStart(Operation):
 
     def decide(self, rows: Rows, now: float) -> Change:
         newest = rows.newest(self.request.namespace, self.workflow_id)
+        if newest is not None and self.anew:
+            raise AlreadyStarted(
+                f"workflow {self.workflow_id} is there", run_id=newest.run_id, run_status=newest.status
+            )
         task = known = None
         received: Callable[[], int] = int
         find_timer: FindTimer = no_timer
