@@ -32,11 +32,11 @@ import pytest
 from assay_wsgi.sdk import Assay
 from assay_wsgi.sdk import Context
 from assay_wsgi.sdk import Misfit
-from assay_wsgi.sdk.app import load
 from assay_wsgi.sdk.convert import decoder
 from assay_wsgi.sdk.jsontext import dumps
 from assay_wsgi.sdk.jsontext import loads
 from assay_wsgi.sdk.jsontext import plain
+from assay_wsgi.sdk.launch import load
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it is old, and says so

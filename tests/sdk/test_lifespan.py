@@ -213,12 +213,12 @@ def test_two_apps_work_in_one_program_each_for_its_service() -> None:
 def test_both_commands_that_run_a_worker_take_the_same_options(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(sdk_main, "main", lambda _target, **options: given.update(options) or 0)
-    reloading = {"app", "reload", "reload_fd"}  # the parent process of a reloader is the command line's
+    alone = {"app", "reload", "reload_fd", "config"}  # reloading, and the config file, are the command line's
 
     sdk_main.command(["worker", "m:a"])
 
     assert isinstance(cli_worker, click.Command)
-    assert {one.name for one in cli_worker.params} - reloading == given.keys()
+    assert {one.name for one in cli_worker.params} - alone == given.keys()
 
 
 @pytest.mark.parametrize("slots", ["workflow_slots", "activity_slots"])
