@@ -84,10 +84,10 @@ class PatchBody(Body):
     catchup_window_secs = Checked(
         checks.number, MIN_CATCHUP_SECS, load_default=None, says="How old a missed tick may be that is made up for."
     )
-    run_timeout_secs = Checked(checks.number, MIN_TIMEOUT_SECS, load_default=None, says="How long each run may take.")
+    run_timeout_secs = Checked(checks.number, load_default=None, says="How long each run may take; 0 is no limit.")
     execution_timeout_secs = Checked(
-        checks.number, MIN_TIMEOUT_SECS, load_default=None,
-        says="How long a run and all that continue it may take together.",
+        checks.number, load_default=None,
+        says="How long a run and all that continue it may take together; 0 is no limit.",
     )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ class NewSchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePatch:
-    """Change a schedule. None = as it is."""
+    """Change a schedule. None = as it is; 0 takes a time-out away."""
 
     workflow_type: str | None = None
     cron_expr: str | None = None

@@ -41,9 +41,11 @@ SCHEDULES_AT_MOST = 1000  # in a namespace
 BACKFILL_AT_MOST = 1000  # ticks in one request
 AT_ONCE = 20  # runs that one unit starts for a schedule, and that it ends for it
 _MISSED_AT_MOST = 1_000_000  # that are counted at once
+AHEAD_SECS = 1.0  # what was written so far in the future was written by a clock that was set back since
 FIRST_PAUSE_SECS = 5.0  # before a schedule that failed is looked at again; doubled each time
 LONGEST_PAUSE_SECS = 600.0
 
+TIMES_OF_RUNS = ("run_timeout_secs", "execution_timeout_secs")  # a change to 0 takes one away
 ID_TAKEN = "id_taken"
 PAUSED = "paused"
 
@@ -52,7 +54,7 @@ PAUSED = "paused"
 class Surroundings:
     """What a decision asks for besides the schedule and what waits of it."""
 
-    open_runs: Callable[[], Sequence[int]]  # keys, those that were not asked to end first; at most AT_ONCE + 1
+    open_runs: Callable[[], Sequence[int]]  # keys, those that were not asked to end first
     runs: Callable[[Sequence[int]], Sequence[tuple[Run, Union[Task, None]]]]
     newest: Callable[[Sequence[str]], Sequence[Union[Run, None]]]  # of workflow ids
     new_key: Callable[[], int]
@@ -162,6 +164,7 @@ def change(
     made = Change()
     pen = SchedulePen(made, schedule, waiting, now)
     pen.set(error=None, **wanted)
+    pen.set(**{name: None for name in TIMES_OF_RUNS if wanted.get(name) == 0})
     if "cron_expr" in wanted or "timezone" in wanted:
         expression = wanted.get("cron_expr", schedule.cron_expr)
         next_run_at = _next(cron(expression, wanted.get("timezone", schedule.timezone)), expression, now)
@@ -271,13 +274,17 @@ def fire(
     Raises ScheduleUnreadable.
     """
     due = schedule.due_at is not None and schedule.due_at <= now
-    if not due and not schedule.buffered:
+    ahead = schedule.updated_at > now + AHEAD_SECS
+    if not due and not ahead and not schedule.buffered:
         return Change(answer=False)
     made = Change(answer=True)
     pen = SchedulePen(made, schedule, waiting, now)
     pen.set(error=None)
-    if due and schedule.next_run_at is not None and schedule.next_run_at <= now:
-        _take_tick(pen, schedule.next_run_at, cron(schedule), known)
+    if schedule.next_run_at is not None and schedule.next_run_at <= now:
+        if due:
+            _take_tick(pen, schedule.next_run_at, cron(schedule), known)
+    elif schedule.next_run_at is not None and ahead:  # the clock was set back: what has come already is known
+        pen.set(next_run_at=cron(schedule).after(now))
     _settle(pen, around)
     pen.done()
     return made

@@ -22,6 +22,7 @@ from ..domain.requests import NewSchedule
 from ..domain.requests import SchedulePatch
 from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
+from ..domain.schedules import TIMES_OF_RUNS
 from ..jsontext import loads
 
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -57,7 +58,7 @@ def schedule_patch(patch: SchedulePatch) -> SchedulePatch:
     for field in ("workflow_type", "task_queue"):
         if getattr(patch, field) is not None:
             name(getattr(patch, field), field)
-    _schedules_choices(patch)
+    _schedules_choices(patch, zero_takes_away=True)
     return patch
 
 
@@ -81,10 +82,12 @@ def overlap_policy(policy: str | None) -> str | None:
     return policy
 
 
-def _schedules_choices(wanted: NewSchedule | SchedulePatch) -> None:
+def _schedules_choices(wanted: NewSchedule | SchedulePatch, *, zero_takes_away: bool = False) -> None:
     overlap_policy(wanted.overlap_policy)
     for field in ("execution_timeout_secs", "run_timeout_secs", "catchup_window_secs"):
-        _duration(getattr(wanted, field), field)
+        secs = getattr(wanted, field)
+        if not (zero_takes_away and secs == 0 and field in TIMES_OF_RUNS):
+            _duration(secs, field)
     json_text(wanted.input, "input")
 
 

@@ -15,6 +15,7 @@ from ..domain.closing import CLOSE_CHILDREN
 from ..domain.errors import AlreadyTerminal
 from ..domain.errors import AssayError
 from ..domain.errors import Unavailable
+from ..domain.schedules import AHEAD_SECS
 from ..jsontext import loads
 from ..store import pruning
 from ..store import reads
@@ -57,6 +58,8 @@ class Upkeep:
         self._store = store
         self._committer = committer
         self._wakeups = wakeups
+        self._set_back = True  # whether schedules may have been written by a clock that was set back since
+        self._looked_at = float("-inf")
         self.done = 0  # how many rows were handled so far: who sees it grow knows that a pass got somewhere
 
     def expire(self, limit: int = PASS) -> int:
@@ -89,8 +92,15 @@ class Upkeep:
 
         One that cannot be worked on is noted, and looked at again later.
         """
+        now = self._store.now()
+        self._set_back = self._set_back or now + AHEAD_SECS < self._looked_at
+        self._looked_at = now
         with self._store.read() as db:
-            due = schedule_reads.due(db, self._store.now(), limit)
+            due = schedule_reads.due(db, now, limit)
+            if self._set_back:
+                ahead = schedule_reads.written_after(db, now + AHEAD_SECS, limit)
+                self._set_back = bool(ahead)
+                due += [schedule for schedule in ahead if schedule not in due]
         grace = self._store.settings.cancel_grace_secs
         fires = [FireSchedule.of(schedule, grace) for schedule in due]
         failed = []

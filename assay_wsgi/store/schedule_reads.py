@@ -8,16 +8,17 @@ from ..domain.model import Schedule
 from .connection import Connection
 from .mapping import SCHEDULES
 
-_DUE = (
-    "SELECT schedule_key, namespace, name, next_run_at FROM workflow_schedules "
-    "WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?"
-)
+_LOOKED_AT = "s.schedule_key, s.namespace, s.name, s.next_run_at, s.overlap_policy <> 'allow_all' OR s.buffered > 0"
+_DUE = f"SELECT {_LOOKED_AT} FROM workflow_schedules s WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?"
 _FREED = (  # one that failed is looked at when its pause is over, and not before
-    "SELECT s.schedule_key, s.namespace, s.name, s.next_run_at FROM workflow_schedules s "
+    f"SELECT {_LOOKED_AT} FROM workflow_schedules s "
     "WHERE s.buffered > 0 AND s.error IS NULL AND NOT EXISTS "
     "(SELECT 1 FROM workflows w WHERE w.schedule_key = s.schedule_key AND w.schedule_key IS NOT NULL "
     "AND w.status IN ('PENDING', 'RUNNING')) ORDER BY s.schedule_key LIMIT ?"
 )
+
+
+_AHEAD = f"SELECT {_LOOKED_AT} FROM workflow_schedules s WHERE s.next_run_at IS NOT NULL AND s.updated_at > ? LIMIT ?"
 
 
 class DueSchedule(NamedTuple):
@@ -27,6 +28,7 @@ class DueSchedule(NamedTuple):
     namespace: str
     name: str
     next_run_at: float | None
+    overlaps: bool  # whether it matters which runs are open
 
 
 def due(db: Connection, now: float, limit: int) -> list[DueSchedule]:
@@ -37,6 +39,11 @@ def due(db: Connection, now: float, limit: int) -> list[DueSchedule]:
         freed = [DueSchedule(*row) for row in db.rows(_FREED, (limit - len(found),))]
         found += [schedule for schedule in freed if schedule.schedule_key not in known]
     return found
+
+
+def written_after(db: Connection, moment: float, limit: int) -> list[DueSchedule]:
+    """Give schedules that were written later than a moment that is yet to come: the clock was set back since."""
+    return [DueSchedule(*row) for row in db.rows(_AHEAD, (moment, limit))]
 
 
 def schedule(db: Connection, namespace: str, name: str) -> Schedule | None:

@@ -10,7 +10,6 @@ from ..domain.change import Change
 from ..domain.model import Schedule
 from ..domain.model import Tick
 from ..domain.model import TickState
-from ..domain.schedules import AT_ONCE
 from .connection import Connection
 from .mapping import SCHEDULES
 from .mapping import TICKS
@@ -22,9 +21,13 @@ if TYPE_CHECKING:
     from .rows import Rows
 
 _OPEN_RUNS = (  # those that were not asked to end come first
-    "SELECT run_key FROM workflows WHERE schedule_key = ? AND schedule_key IS NOT NULL "
-    "AND status IN ('PENDING', 'RUNNING') ORDER BY cancel_requested_at IS NOT NULL, run_key LIMIT ?"
+    "SELECT w.schedule_key, w.run_key FROM {records} JOIN workflows w ON w.schedule_key = x.schedule_key "
+    "AND w.schedule_key IS NOT NULL AND w.status IN ('PENDING', 'RUNNING') "
+    "ORDER BY w.cancel_requested_at IS NOT NULL, w.run_key"
 )
+
+
+_RANGE = (("schedule_key", "bigint"), ("first", "double precision"), ("last", "double precision"))
 
 
 class ScheduleRows:
@@ -87,7 +90,7 @@ class ScheduleRows:
         return any(key == schedule_key and a <= first and last <= b for key, a, b in self.ranges)
 
     def open_runs(self, schedule_key: int) -> list[int]:
-        """Give the keys of a schedule's open runs, at most AT_ONCE + 1 and what this unit made. Raises Missing."""
+        """Give the keys of a schedule's open runs, those that were not asked to end first. Raises Missing."""
         if schedule_key not in self.open_runs_of:
             raise Missing(Needs(open_runs_of={schedule_key}))
         runs = self._rows.runs
@@ -198,13 +201,20 @@ def load_schedules(db: Connection, needs: Needs, rows: ScheduleRows) -> None:
         of_these = db.dialect.in_list("schedule_key")
         sql = f"SELECT {TICKS.listed} FROM schedule_runs WHERE {of_these} AND state = 'buffered'"
         _put_ticks(db.rows(sql, (db.dialect.list_of(buffering),)), rows)
-    for schedule_key, first, last in sorted(needs.ticks):
-        sql = f"SELECT {TICKS.listed} FROM schedule_runs WHERE schedule_key = ? AND tick BETWEEN ? AND ?"
-        _put_ticks(db.rows(sql, (schedule_key, first, last)), rows)
-        rows.ranges.add((schedule_key, first, last))
-    for schedule_key in sorted(needs.open_runs_of):
-        found = db.rows(_OPEN_RUNS, (schedule_key, AT_ONCE + 1))
-        rows.open_runs_of[schedule_key] = [run_key for (run_key,) in found]
+    if needs.ticks:
+        source = db.dialect.records(_RANGE)
+        sql = (
+            f"SELECT {TICKS.prefixed('r')} FROM {source} JOIN schedule_runs r ON r.schedule_key = x.schedule_key "
+            "AND r.tick BETWEEN x.first AND x.last"
+        )
+        _put_ticks(db.rows(sql, (db.dialect.records_of([name for name, _ in _RANGE], sorted(needs.ticks)),)), rows)
+        rows.ranges.update(needs.ticks)
+    if needs.open_runs_of:
+        rows.open_runs_of.update({key: [] for key in needs.open_runs_of})
+        keys = db.dialect.records_of(("schedule_key",), [(key,) for key in sorted(needs.open_runs_of)])
+        source = db.dialect.records((("schedule_key", "bigint"),))
+        for schedule_key, run_key in db.rows(_OPEN_RUNS.format(records=source), (keys,)):
+            rows.open_runs_of[schedule_key].append(run_key)
     for namespace in needs.schedule_counts:
         (rows.counts[namespace],) = db.one("SELECT COUNT(*) FROM workflow_schedules WHERE namespace = ?", (namespace,))
 

@@ -231,6 +231,18 @@ def test_other_changes_leave_the_next_run_where_it_is(engine: Engine, clock: Clo
     assert orjson.loads(run["search_attributes"])["a"] == 1
 
 
+def test_a_change_takes_a_time_out_away_by_0_and_attributes_by_none_of_them(engine: Engine) -> None:
+    given_a_schedule(engine, run_timeout_secs=5.0, execution_timeout_secs=50.0, search_attributes={"a": 1})
+
+    changed = engine.schedules.change("s", SchedulePatch(run_timeout_secs=0, search_attributes={}))
+
+    assert (changed["run_timeout_secs"], changed["execution_timeout_secs"]) == (None, 50.0)
+    assert changed["search_attributes"] is None
+    for wrong in ({"run_timeout_secs": -1.0}, {"catchup_window_secs": 0}):
+        with pytest.raises(Invalid):
+            engine.schedules.change("s", SchedulePatch(**wrong))
+
+
 def test_a_change_of_nothing_changes_nothing(engine: Engine, clock: Clock) -> None:
     made = given_a_schedule(engine)
     clock.advance(1.0)
@@ -454,6 +466,19 @@ def test_a_tick_comes_once_also_where_the_clock_is_set_back_and_the_schedule_mad
         at(engine, clock, secs)
 
     assert list(runs(engine)) == [run_of(10), run_of(20), run_of(30)]
+
+
+def test_a_clock_that_was_an_hour_ahead_does_not_silence_a_schedule_for_an_hour(engine: Engine, clock: Clock) -> None:
+    given_a_schedule(engine, overlap_policy="allow_all")
+    at(engine, clock, 10.0)
+    at(engine, clock, 3600.0)  # by a wrong clock
+    at(engine, clock, 15.0)
+    assert shown(engine, "next_run_at") == T0 + 20.0
+    for secs in (20.0, 30.0, 3600.0):
+        at(engine, clock, secs)
+
+    assert list(runs(engine))[:4] == [run_of(10), run_of(20), run_of(30), run_of(3600)]
+    assert len(runs(engine)) == 4
 
 
 def test_an_id_that_another_run_has_is_left_to_it_and_the_tick_is_skipped(engine: Engine, clock: Clock) -> None:

@@ -142,6 +142,21 @@ def test_taking_many_takes_the_statements_of_taking_few(engine: Engine, heard: H
     assert len(grows(engine, heard, act)) <= 12
 
 
+def test_firing_many_schedules_takes_the_statements_of_firing_few(engine: Engine, clock: Clock, heard: Heard) -> None:
+    def act(worker: Played, name: str, count: int) -> Callable[[], Any]:
+        for number in range(count):
+            engine.schedules.create(f"{name}{number}", "Report", f"@every {count + 100}s")
+        due = engine.schedules.describe(f"{name}0")["next_run_at"]
+
+        def fire() -> None:
+            clock.now = due
+            assert engine.upkeep.fire_schedules() == count
+
+        return fire
+
+    assert len(grows(engine, heard, act)) <= 17
+
+
 def test_a_poll_that_finds_nothing_only_reads(engine: Engine, heard: Heard) -> None:
     worker = Played(engine)
     worker.exchange(workflow_slots=5, activity_slots=5)

@@ -220,6 +220,7 @@ class FireSchedule(Operation):
 
     schedule_key: int
     expected: tuple[str, str, float] | None = None  # namespace, name and next tick, as whoever looked has seen them
+    overlaps: bool = True  # likewise, whether it matters which runs are open
     grace_secs: float = workflows.CANCEL_GRACE_SECS
     weight = schedules.AT_ONCE + 5
 
@@ -227,11 +228,12 @@ class FireSchedule(Operation):
     def of(cls, due: DueSchedule, grace_secs: float) -> FireSchedule:
         """Fire a schedule that was found due."""
         expected = None if due.next_run_at is None else (due.namespace, due.name, due.next_run_at)
-        return cls(due.schedule_key, expected, grace_secs)
+        return cls(due.schedule_key, expected, bool(due.overlaps), grace_secs)
 
     def needs(self, needs: Needs) -> None:
         needs.schedule_keys.add(self.schedule_key)
-        needs.open_runs_of.add(self.schedule_key)
+        if self.overlaps:
+            needs.open_runs_of.add(self.schedule_key)
         if self.expected is not None:
             namespace, name, tick = self.expected
             needs.ticks.add((self.schedule_key, tick, tick))
