@@ -16,7 +16,7 @@
 --   -- only: X   the next statement is for X (sqlite, postgres) alone
 
 -- One row a fact about the database itself: schema_version, store_id (names this very database), epoch
--- (changes when it is restored from a copy), first_key_made.
+-- (changes when it is restored from a copy), first_key_made ('' until an API key is made; its lock guards all keys).
 CREATE TABLE meta (
     name   text PRIMARY KEY,
     value  text NOT NULL
@@ -344,18 +344,19 @@ CREATE TABLE queues (
 ) $clustered;
 
 CREATE TABLE api_keys (
-    key_hash      text PRIMARY KEY,
-    prefix        text NOT NULL,
+    key_hash      text PRIMARY KEY,                  -- SHA-256: a copy of the database opens no door
+    prefix        text NOT NULL,                     -- assay_<8 hex>...: its name for people, and who its bearer is
     label         text,
-    role          text NOT NULL,
-    namespaces    text,                              -- a JSON array; NULL = all
+    roles         text NOT NULL,                     -- a JSON array
+    namespaces    text,                              -- a JSON array; NULL = all, those to come included
+    created_by    text NOT NULL,
     created_at    double precision NOT NULL,
     expires_at    double precision,
-    last_used_at  double precision,
-    revoked_at    double precision
+    last_used_at  double precision,                  -- written at most once a minute
+    revoked_at    double precision,
+    replaced_by   text                               -- prefix of the key that it was rotated to
 ) $clustered;
-CREATE INDEX api_keys_prefix ON api_keys (prefix);
-CREATE INDEX api_keys_label ON api_keys (label);
+CREATE UNIQUE INDEX api_keys_prefix ON api_keys (prefix);
 
 -- The first answer to a request that named an Idempotency-Key, written in the request's own unit.
 CREATE TABLE idempotency_keys (
@@ -382,15 +383,16 @@ CREATE TABLE archive_jobs (
 );
 CREATE INDEX archive_jobs_state ON archive_jobs (state, updated_at);
 
+-- Who did what, written in the unit that does it; what was refused is written later, in batches.
 CREATE TABLE audit_log (
-    id         $serial,
-    at         double precision NOT NULL,
-    principal  text NOT NULL,
-    action     text NOT NULL,
-    namespace  text,
-    target     text,
-    outcome    text NOT NULL,
-    request_id text
+    id          $serial,
+    at          double precision NOT NULL,
+    principal   text NOT NULL,
+    action      text NOT NULL,                       -- the operation, as the API names it
+    namespace   text,
+    target      text,
+    outcome     text NOT NULL,                       -- done, or the code of the refusal
+    request_id  text
 );
 CREATE INDEX audit_log_at ON audit_log (at);
 

@@ -12,7 +12,9 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
 
 from .api import activities
+from .api import audit
 from .api import errors
+from .api import keys
 from .api import namespaces
 from .api import pages
 from .api import schedules
@@ -24,11 +26,14 @@ from .api.admission import Admission
 from .api.context import install
 from .api.context import request_id
 from .api.paths import keeping_slashes
+from .auth.door import Door
 from .engine import Engine
 from .settings import Settings
 
 API_PREFIX = "/api/v1"
-_API = (workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, service.api)
+_API = (
+    workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, keys.bp, audit.bp, service.api,
+)  # fmt: skip
 _ROOT = (service.root, pages.bp)
 
 
@@ -64,7 +69,7 @@ def init_app(app: Flask, engine: Engine, settings: Settings | None = None, url_p
 
 def _register(app: Flask, engine: Engine, settings: Settings, url_prefix: str) -> None:
     app.wsgi_app = keeping_slashes(app.wsgi_app, f"{url_prefix}{API_PREFIX}/")  # type: ignore[method-assign, assignment]
-    install(app, engine, Admission.of(settings))
+    install(app, engine, Admission.of(settings), Door.of(settings, engine.store), settings)
     for blueprint in _API:
         app.register_blueprint(blueprint, url_prefix=f"{url_prefix}{API_PREFIX}")
     for blueprint in _ROOT:

@@ -126,11 +126,13 @@ class Declaration:
     minimum: float | None = None
     shown_default: str | None = None  # where the default is not a constant
     check: Callable[[str], object] | None = None  # raises ValueError
+    secret: bool = False  # never shown, not even where it will not do
 
 
 def setting(env: str, default: Any, unit: str, doc: str, **more: Any) -> Any:
     """Declare a field of a settings group."""
-    return field(default=default, metadata={"setting": Declaration(env=env, unit=unit, doc=doc, **more)})
+    declared = Declaration(env=env, unit=unit, doc=doc, **more)
+    return field(default=default, repr=not declared.secret, metadata={"setting": declared})
 
 
 def read_bind(text: str) -> tuple[str, int]:
@@ -146,6 +148,12 @@ def read_bind(text: str) -> tuple[str, int]:
 def is_loopback(host: str) -> bool:
     """Only this machine can reach a server that binds this host."""
     return host in LOOPBACK_HOSTS or (host.startswith("127.") and host.replace(".", "").isdecimal())
+
+
+def _long_enough(text: str) -> str:
+    if len(text) < 32 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("at least 32 visible ASCII characters, as `openssl rand -hex 32` makes them")
+    return text
 
 
 def _log_level(text: str) -> str:
@@ -189,6 +197,10 @@ class EngineSettings:
         "ASSAY_NOTICE_KEEP_SECS", 259200.0, "seconds",
         "How long the feed's notices are kept for clients that come back.", minimum=60,
     )  # fmt: skip
+    audit_keep_secs: float = setting(
+        "ASSAY_AUDIT_KEEP_SECS", 90 * 86400.0, "seconds",
+        "How long the lines of the audit log are kept, and API keys that were revoked or have expired.", minimum=3600,
+    )  # fmt: skip
     read_connections: int = setting(
         "ASSAY_READ_CONNECTIONS", 8, "connections",
         "Connections to the database for reading, in each process.", minimum=1,
@@ -206,7 +218,9 @@ class HttpSettings:
 
     bind: str = setting(
         "ASSAY_BIND", "127.0.0.1:8080", "host:port",
-        "Where the server listens. Other than loopback needs `ASSAY_INSECURE_NO_AUTH=1`.", check=read_bind,
+        "Where the server listens. Other than loopback, callers must be asked who they are: "
+        "`ASSAY_AUTH_API_KEY=1` or `ASSAY_AUTH_ISSUER`, or `ASSAY_INSECURE_NO_AUTH=1`.",
+        check=read_bind,
     )  # fmt: skip
     insecure_no_auth: bool = setting(
         "ASSAY_INSECURE_NO_AUTH", False, "0 or 1",
@@ -287,6 +301,25 @@ class JwtSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """Who is let in."""
+
+    api_keys: bool = setting(
+        "ASSAY_AUTH_API_KEY", False, "0 or 1",
+        "Ask callers for an API key. Without it, and without an issuer of tokens, nobody is asked who they are.",
+    )  # fmt: skip
+    bootstrap_token: str | None = setting(
+        "ASSAY_BOOTSTRAP_TOKEN", None, "text",
+        "A secret of at least 32 characters that makes the first API key over HTTP, and nothing after it.",
+        shown_default="none", check=_long_enough, secret=True,
+    )  # fmt: skip
+    audit_anonymous: bool = setting(
+        "ASSAY_AUDIT_ANONYMOUS", False, "0 or 1",
+        "Keep the audit log where nobody is asked who they are, too.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSettings:
     """What every process of ours needs to know."""
 
@@ -322,6 +355,8 @@ class Settings:
     )  # fmt: skip
     engine: EngineSettings = field(default_factory=EngineSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    jwt: JwtSettings = field(default_factory=JwtSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
 
     @classmethod
@@ -366,13 +401,19 @@ class Settings:
             return self.http.workers
         return 1 if self.backend.dialect == "sqlite" else len(os.sched_getaffinity(0))
 
+    @property
+    def asks_who_calls(self) -> bool:
+        """Whether callers need a credential."""
+        return self.auth.api_keys or bool(self.jwt.issuer)
+
     def refuse_open_door(self, host: str | None = None) -> None:
         """Raise SettingsError where other machines could reach a server that asks nobody who they are."""
         bound = self.address[0] if host is None else host
-        if not is_loopback(bound) and not self.http.insecure_no_auth:
+        if not is_loopback(bound) and not self.asks_who_calls and not self.http.insecure_no_auth:
             raise SettingsError(
-                f"{bound} can be reached from other machines and this version asks nobody who they are: "
-                "bind 127.0.0.1, or say --insecure-no-auth (ASSAY_INSECURE_NO_AUTH=1)"
+                f"{bound} can be reached from other machines, and nobody is asked who they are: say --auth-api-key "
+                "(ASSAY_AUTH_API_KEY=1) or --auth-issuer, or bind 127.0.0.1; --insecure-no-auth "
+                "(ASSAY_INSECURE_NO_AUTH=1) lets everybody do everything"
             )
 
 
@@ -418,7 +459,8 @@ def _read(kind: str, declared: Declaration, text: str) -> Any:
             if declared.check is not None:
                 declared.check(text)
         except ValueError as error:
-            raise ValueError(f"{masked(text)!r} will not do: {error}") from None
+            shown = "what is set" if declared.secret else repr(masked(text))
+            raise ValueError(f"{shown} will not do: {error}") from None
         return text
     whole = kind.startswith("int")
     try:
@@ -461,6 +503,8 @@ _TITLES: dict[type[Any], str] = {
     Settings: "The database",
     EngineSettings: "The engine",
     HttpSettings: "The web processes",
+    AuthSettings: "Who is let in",
+    JwtSettings: "Tokens of an issuer",
     ProcessSettings: "Every process",
 }
 

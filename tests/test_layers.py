@@ -29,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"engine", "auth", "domain", "jsontext", "settings", ""},
     "sidecar": {"engine", "domain", "settings"},
     "app": {"api", "auth", "engine", "domain", "settings"},
-    "cli": {"app", "sidecar", "engine", "store", "domain", "settings", "sdk", "version"},
-    "reference": {"app", "api", "engine", "store", "domain", "settings"},
+    "cli": {"app", "auth", "sidecar", "engine", "store", "domain", "settings", "sdk", "version"},
+    "reference": {"app", "api", "auth", "engine", "store", "domain", "settings"},
     "__main__": {"cli"},
     "": {"app", "domain", "engine", "version"},  # its version at load, the rest when asked for
 }

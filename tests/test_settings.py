@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from assay_wsgi.settings import AuthSettings
 from assay_wsgi.settings import BackendUrl
 from assay_wsgi.settings import EngineSettings
 from assay_wsgi.settings import HttpSettings
+from assay_wsgi.settings import JwtSettings
 from assay_wsgi.settings import ProcessSettings
 from assay_wsgi.settings import Settings
 from assay_wsgi.settings import SettingsError
@@ -230,7 +232,7 @@ def test_a_bind_address_is_split():
 
 def test_every_setting_is_obeyed_somewhere():
     code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
-    groups = (Settings, EngineSettings, HttpSettings, ProcessSettings)
+    groups = (Settings, EngineSettings, HttpSettings, AuthSettings, JwtSettings, ProcessSettings)
     names = [item.name for group in groups for item in dataclasses.fields(group) if "setting" in item.metadata]
 
     assert len(names) == len(list(declarations()))

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..auth.roles import Access
 from ..domain.commands import ScheduleActivity
 from . import checks
 from . import commands
@@ -26,7 +27,7 @@ bp = Blueprint("assay_activities", __name__)
 
 
 @bp.get("/activities/<activity_id>")
-@operation(query=InNamespace, returns=records.ActivityRecord, tagged=True, refuses=("not_found",))
+@operation(access=Access.READ, query=InNamespace, returns=records.ActivityRecord, tagged=True, refuses=("not_found",))
 def describe(activity_id: str, query: dict[str, Any]) -> Any:
     """Describe an activity."""
     return engine().activities.get(activity_key(activity_id), query["namespace"])
@@ -61,6 +62,8 @@ class ActivityBody(Body):
 
 @bp.post("/workflows/<workflow_id>/activities")
 @operation(
+    access=Access.OPERATE,
+    with_token=Access.WORK,
     body=ActivityBody,
     query=OneRun,
     returns=records.ActivityRecord,

@@ -128,6 +128,10 @@ IS_NOT_ALLOWED = {
         403, "Not with this role", "The caller is known and may not do this. `error` names the roles that may.",
         "Use a key that has such a role, or ask an admin for one.",
     ),
+    "rate_limited": Code(
+        429, "Too often", "Too many requests from this address had no good credential.",
+        "Mend the credential, and wait for `Retry-After`.",
+    ),
 }  # fmt: skip
 
 IS_NOT_THERE = {
@@ -166,6 +170,14 @@ IS_IN_ANOTHER_STATE = {
         409, "The lease is lost", "The token is not the present one: the lease ran out, was taken back, or never was. "
         "Nothing was changed.",
         "Drop the result. The task is somebody else's now.",
+    ),
+    "last_admin_key": Code(
+        409, "The last admin key", "Without this key nobody could make another one.",
+        "Make another admin key first: `assay apikey create` on the host always can.",
+    ),
+    "key_replaced": Code(
+        409, "The key was replaced already", "It was rotated before; `replaced_by` of its record names its successor.",
+        "Rotate the successor.",
     ),
     "namespace_exists": Code(
         409, "The namespace exists", "A namespace of this name is there.", "Use it: nothing is left to do."

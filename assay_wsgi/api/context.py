@@ -15,18 +15,24 @@ from flask import request
 from .admission import Admission
 
 if TYPE_CHECKING:
+    from ..auth.door import Door
     from ..engine import Engine
+    from ..settings import Settings
 
 ENGINE = "assay_wsgi"
 _ADMISSION = "assay_wsgi.admission"
+_DOOR = "assay_wsgi.door"
+_SETTINGS = "assay_wsgi.settings"
 _REQUEST_ID = "assay_wsgi.request_id"
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 
 
-def install(app: Flask, engine: Engine, admission: Admission) -> None:
+def install(app: Flask, engine: Engine, admission: Admission, door: Door, settings: Settings) -> None:
     """Keep with `app` what its views will ask for."""
     app.extensions[ENGINE] = engine
     app.extensions[_ADMISSION] = admission
+    app.extensions[_DOOR] = door
+    app.extensions[_SETTINGS] = settings
 
 
 def engine() -> Engine:
@@ -42,6 +48,16 @@ def serving_app() -> Flask:
 def admission() -> Admission:
     """Give the budget of this process."""
     return cast(Admission, current_app.extensions[_ADMISSION])
+
+
+def door() -> Door:
+    """Give the door of this process."""
+    return cast("Door", current_app.extensions[_DOOR])
+
+
+def settings() -> Settings:
+    """Give the settings of this process."""
+    return cast("Settings", current_app.extensions[_SETTINGS])
 
 
 def request_id() -> str:

@@ -17,7 +17,9 @@ from flask import request
 from marshmallow import Schema
 
 from .. import jsontext
+from ..auth.roles import Access
 from ..domain.errors import Invalid
+from . import access as entry
 from . import bodies
 from . import checks
 from . import paths
@@ -30,11 +32,12 @@ View = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route takes and gives."""
+    """What a route takes and gives, and whom it is for."""
 
+    access: Access
     body: Schema | None
     query: Schema | None
-    returns: type[Schema] | None
+    returns: type[Schema] | None  # None = no content
     status: int
     many: bool = False  # an array of `returns`
     instead: tuple[Any, ...] = ()  # values that are answered where there is nothing to return
@@ -45,6 +48,9 @@ class Operation:
     asks: Mapping[str, Any] = field(default_factory=dict)  # a query, for people
     keyed: bool = False  # takes an Idempotency-Key
     tagged: bool = False  # carries an ETag
+    with_token: Access | None = None  # the access that is enough for a request with a `task_token`
+    namespace_in_path: str | None = None  # the variable of the path that names a namespace
+    founds: bool = False  # may make the first API key, with no credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Answer:
 
 def operation(
     *,
+    access: Access,
     body: type[Schema] | None = None,
     query: type[Schema] | None = None,
     returns: type[Schema] | None = None,
@@ -70,8 +77,15 @@ def operation(
     example: Any = None,
     asks: Mapping[str, Any] | None = None,
     tagged: bool = False,
+    with_token: Access | None = None,
+    namespace_in_path: str | None = None,
+    founds: bool = False,
 ) -> Callable[[View], Callable[..., Response]]:
     """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, or an Answer.
+
+    `access` says whom it is for. A caller who has that in some namespaces only is kept to them by what the request
+    names: `namespace` in the body or the query is then one of theirs, or, where it is None by default, all of them
+    (see `Where`); so a view that looks at a namespace takes it from there.
 
     What is `tagged` carries an ETag, and is not sent again to a client that has it. `refuses` names the codes that
     not every route has; `names` says what the path's variables are; `example` and `asks` show a body and a query.
@@ -81,6 +95,7 @@ def operation(
     def declare(view: View) -> Callable[..., Response]:
         takes_raw = "raw" in signature(view).parameters
         declared = Operation(
+            access=access,
             body=None if body is None else body(),
             query=None if query is None else query(),
             returns=returns,
@@ -94,10 +109,14 @@ def operation(
             asks=asks or {},
             keyed=takes_raw,  # nothing but the key's hash needs the bytes
             tagged=tagged,
+            with_token=with_token,
+            namespace_in_path=namespace_in_path,
+            founds=founds,
         )
 
         @wraps(view)
         def answer(**given: Any) -> Response:
+            entry.enter(declared)
             raw = b"" if declared.body is None else bodies.read_bytes(request)
             with admission().computing:
                 for name, value in given.items():
@@ -106,9 +125,11 @@ def operation(
                     given["body"] = load(declared.body, bodies.parse_object(raw))
                 if declared.query is not None:
                     given["query"] = load(declared.query, single(request.args), pointers=False)
+                entry.narrow(declared, given)
                 if takes_raw:
                     given["raw"] = raw
-                value = view(**given)
+                with entry.on_behalf(given):
+                    value = view(**given)
                 if not isinstance(value, Answer):
                     value = Answer(value, declared.status)
                 response = _json(value.value, value.status, value.headers)
@@ -146,6 +167,10 @@ def _unless_known(response: Response) -> Response:
 
 
 def _json(value: Any, status: int, headers: dict[str, str] | None = None) -> Response:
+    if status == 204:
+        nothing = Response(status=status, headers=headers)
+        del nothing.headers["Content-Type"]
+        return nothing
     try:
         written = orjson.dumps(value)
     except TypeError:  # an integer beyond 64 bits

@@ -7,6 +7,7 @@ no stack trace gets into it.
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from ..domain.errors import AssayError
 from ..domain.errors import Conflict
 from ..domain.errors import Invalid
 from ..domain.errors import NotFound
+from ..domain.errors import Unauthorized
 from ..domain.errors import Unavailable
 from . import paths
 from .codes import CODES
@@ -33,6 +35,7 @@ _BY_KIND: tuple[tuple[type[AssayError], str], ...] = (
     (Invalid, "invalid"),
     (Unavailable, "store_unavailable"),
 )
+_WHO = "this needs a credential that is good: an API key or a token, as Authorization: Bearer"
 _BY_STATUS = {
     404: "unknown_route",
     405: "method_not_allowed",
@@ -41,7 +44,7 @@ _BY_STATUS = {
 }
 _OWN_MEMBERS = frozenset({"error", "code", "request_id", "details", "type", "title", "status", "detail"})
 _PROBLEM_JSON = "application/problem+json"
-_RETRY_AFTER_SECS = "1"
+_RETRY_AFTER_SECS = 1
 
 
 def status_of(error: AssayError) -> tuple[int, str]:
@@ -109,13 +112,17 @@ def _problem(status: int, title: str, code: str, text: str, members: dict[str, A
     wanted = _PROBLEM_JSON if _PROBLEM_JSON in request.headers.get("Accept", "") else "application/json"
     response = Response(orjson.dumps(body), status, content_type=wanted)
     response.headers["X-Request-Id"] = request_id()
-    if status == 503:
-        response.headers["Retry-After"] = _RETRY_AFTER_SECS
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 503 or "retry_after_secs" in members:
+        response.headers["Retry-After"] = str(math.ceil(members.get("retry_after_secs", _RETRY_AFTER_SECS)))
     return response
 
 
 def _text(error: AssayError) -> str:
     text = error.message
+    if isinstance(error, Unauthorized):  # one text for all: it tells nobody what there is
+        return _WHO
     if isinstance(error, NotFound) and not text.startswith("not found: "):
         return f"not found: {text}"
     return text

@@ -9,9 +9,9 @@ import orjson
 from flask import request
 
 from ..domain.errors import Invalid
+from ..domain.requests import LONGEST_NAME
 from ..domain.requests import Idempotency
-
-ANYBODY = "anonymous"
+from .access import caller
 
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -29,4 +29,9 @@ def idempotency(raw: bytes) -> Idempotency | None:
             details=details,
         )
     head = orjson.dumps([request.method, request.path, sorted(request.args.items(multi=True))])
-    return Idempotency(scope=ANYBODY, key=key, hash=sha256(head + b"\n" + raw).hexdigest())
+    return Idempotency(scope=_scope(caller().principal.name), key=key, hash=sha256(head + b"\n" + raw).hexdigest())
+
+
+def _scope(name: str) -> str:
+    """Give the scope of a caller's keys: the name itself, where it is no longer than a scope may be."""
+    return name if len(name) <= LONGEST_NAME else sha256(name.encode()).hexdigest()

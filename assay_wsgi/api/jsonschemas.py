@@ -9,10 +9,12 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from ..domain.requests import ROLES
 from . import checks
 from . import commands
 from . import exchange
 from . import fields
+from . import keys
 from .fields import Checked
 
 Json = dict[str, Any]
@@ -109,6 +111,10 @@ def _names() -> Json:
     return {**_items(exchange.MAX_TYPES), "items": name()}
 
 
+def _roles() -> Json:
+    return {**_items(len(ROLES)), "items": {"type": "string", "enum": list(ROLES)}}
+
+
 def _error_types() -> Json:
     return {**_items(commands.MAX_ERROR_TYPES), "items": name()}
 
@@ -162,6 +168,7 @@ DESCRIBED: dict[Callable[..., Any], Callable[..., Json]] = {
     exchange.numbers: _numbers,
     exchange.with_tokens: _with_tokens,
     exchange.held_runs: _held_runs,
+    keys.roles: _roles,
     fields.query_integer: _integer,
     fields.query_boolean: _boolean,
     fields.query_time: _query_time,

@@ -6,8 +6,10 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..auth.roles import Access
 from ..domain.requests import MAIN
 from . import records
+from .access import caller
 from .context import admission
 from .context import engine
 from .contract import Answer
@@ -38,6 +40,7 @@ class DeletionQuery(Query):
 
 @bp.post("/namespaces")
 @operation(
+    access=Access.GOVERN,
     body=NamespaceBody,
     returns=records.NamespaceRecord,
     status=201,
@@ -52,14 +55,16 @@ def create(body: dict[str, Any], raw: bytes) -> Any:
 
 
 @bp.get("/namespaces")
-@operation(query=PartQuery, returns=records.NamespaceRecord, many=True, tagged=True)
+@operation(access=Access.READ, query=PartQuery, returns=records.NamespaceRecord, many=True, tagged=True)
 def list_namespaces(query: dict[str, Any]) -> Any:
     """List the namespaces."""
-    return engine().namespaces.list(limit=query["limit"], offset=query["offset"])
+    return engine().namespaces.list(among=caller().reach, limit=query["limit"], offset=query["offset"])
 
 
 @bp.get("/namespaces/<name>")
 @operation(
+    access=Access.READ,
+    namespace_in_path="name",
     returns=records.NamespaceStats,
     tagged=True,
     refuses=("namespace_not_found",),
@@ -72,6 +77,8 @@ def stats(name: str) -> Any:
 
 @bp.delete("/namespaces/<name>")
 @operation(
+    access=Access.GOVERN,
+    namespace_in_path="name",
     query=DeletionQuery,
     returns=records.Deleted,
     also=(202,),
@@ -95,14 +102,14 @@ class QueuesQuery(ListQuery):
 
 
 @bp.get("/queues")
-@operation(query=QueuesQuery, returns=records.QueueStats, many=True, tagged=True)
+@operation(access=Access.READ, query=QueuesQuery, returns=records.QueueStats, many=True, tagged=True)
 def queues(query: dict[str, Any]) -> Any:
     """Count what waits and runs, by queue."""
     return engine().queues.stats(query["namespace"])
 
 
 @bp.get("/backlog")
-@operation(query=QueuesQuery, returns=records.Backlog, many=True)
+@operation(access=Access.READ, query=QueuesQuery, returns=records.Backlog, many=True)
 def backlog(query: dict[str, Any]) -> Any:
     """Tell what waits and what fails, by queue and type, and how many workers would take it."""
     return engine().queues.backlog(query["namespace"])

@@ -14,6 +14,8 @@ from flask import Flask
 from marshmallow import Schema
 from werkzeug.routing import Rule
 
+from ..auth.roles import Access
+from ..auth.roles import roles_with
 from . import jsonschemas
 from .codes import CODES
 from .codes import NOT_NOW
@@ -89,6 +91,9 @@ def describe(app: Flask) -> Json:
     converter.add_attribute_function(_checked)  # type: ignore[no-untyped-call]  # apispec has no hints there
     for name, schema in {"Problem": _PROBLEM, **jsonschemas.COMPONENTS}.items():
         spec.components.schema(name, schema)
+    spec.components.security_scheme(
+        "bearer", {"type": "http", "scheme": "bearer", "description": "An API key, or a token of the issuer."}
+    )
     tags = set()
     for rule, operation, summary in operations(app):
         noun = rule.endpoint.partition(".")[0].removeprefix("assay_")
@@ -100,6 +105,10 @@ def describe(app: Flask) -> Json:
             "parameters": _parameters(converter, rule, operation),
             "responses": _responses(converter, rule, operation),
             "x-refuses": list(operation.refuses),
+            "x-access": operation.access.value,
+            "x-roles": roles_with(operation.access),
+            **({} if operation.with_token is None else {"x-access-with-token": operation.with_token.value}),
+            "security": [] if operation.access is Access.PUBLIC else [{"bearer": []}],
         }
         if operation.body is not None:
             described["requestBody"] = _request_body(converter, operation)
@@ -190,13 +199,14 @@ def _reference(converter: OpenAPIConverter, schema: Schema | type[Schema]) -> Js
 
 
 def _responses(converter: OpenAPIConverter, rule: Rule, operation: Operation) -> Json:
-    assert operation.returns is not None  # a test holds every route to it
-    schema = _reference(converter, operation.returns)
-    if operation.many:
-        schema = {"type": "array", "items": schema}
-    if operation.instead:
-        schema = {"anyOf": [schema, *({"const": value} for value in operation.instead)]}
-    answer: Json = {"description": _title(operation.status), "content": {"application/json": {"schema": schema}}}
+    answer: Json = {"description": _title(operation.status)}
+    if operation.returns is not None:
+        schema = _reference(converter, operation.returns)
+        if operation.many:
+            schema = {"type": "array", "items": schema}
+        if operation.instead:
+            schema = {"anyOf": [schema, *({"const": value} for value in operation.instead)]}
+        answer["content"] = {"application/json": {"schema": schema}}
     if operation.query is not None and operation.query.fields.keys() & {"cursor", "after_seq"}:
         link = {"description": 'The next page, where there is one: rel="next"', "schema": {"type": "string"}}
         answer["headers"] = {"Link": link}
@@ -216,6 +226,10 @@ def refusals(rule: Rule, operation: Operation) -> list[str]:
     found = {"internal", *operation.refuses}
     if "/api/" in rule.rule:
         found |= NOT_NOW.keys()
+    if operation.access is not Access.PUBLIC:
+        found |= {"unauthorized", "rate_limited", "insufficient_role"}
+        if operation.namespace_in_path or _names_namespace(operation):
+            found.add("namespace_not_found")
     if rule.arguments:
         found |= {"invalid_path", *_OF_NAMES}
     if operation.query is not None:
@@ -225,6 +239,10 @@ def refusals(rule: Rule, operation: Operation) -> list[str]:
     if operation.body is not None:
         found |= {"bad_request", "unsupported_media_type", *_OF_BODIES}
     return sorted(found)
+
+
+def _names_namespace(operation: Operation) -> bool:
+    return any(schema is not None and "namespace" in schema.fields for schema in (operation.body, operation.query))
 
 
 def _title(status: int) -> str:

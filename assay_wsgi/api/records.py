@@ -480,6 +480,43 @@ class Exchanged(Record):
     namespace_made = _flag("Only where true: the worker's namespace was not there, and was made for it. A slip?")
 
 
+class KeyRecord(Record):
+    """An API key, as far as it may be shown."""
+
+    prefix = _text("By which it is named.")
+    label = _text("For people.", allow_none=True)
+    roles = fields.List(fields.String(), metadata={"description": "What its bearer may do."})
+    namespaces = fields.List(
+        fields.String(), allow_none=True, metadata={"description": "Where; null: in all, those to come included."}
+    )
+    created_by = _text("Who had it made.")
+    created_at = _time()
+    expires_at = _time("When it ends; null: never.", allow_none=True)
+    last_used_at = _time("To the minute.", allow_none=True)
+    replaced_by = _text("The prefix of the key that it was rotated to.", allow_none=True)
+
+
+class NewKeyRecord(KeyRecord):
+    """An API key, with itself."""
+
+    sometimes = frozenset({"plaintext"})
+
+    plaintext = _text("The key. It is there in the answer that makes it, and never again.")
+
+
+class DeedRecord(Record):
+    """A line of the audit log."""
+
+    id = _integer("Later lines have greater ones.")
+    at = _time("When it was written.")
+    principal = _text("Who; `unknown@` an address where nobody knows.")
+    action = _text("The operation, by its `operationId`.")
+    namespace = _text("About which namespace, where one was meant.", allow_none=True)
+    target = _text("About which thing.", allow_none=True)
+    outcome = _text("`done`, or the code of the refusal.")
+    request_id = _text("As the answer's X-Request-Id.", allow_none=True)
+
+
 class Health(Record):
     """The service answers."""
 

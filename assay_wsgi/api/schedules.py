@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..auth.roles import Access
 from ..domain.requests import CATCHUP_WINDOW_SECS
 from ..domain.requests import LONGEST_SCHEDULE_NAME
 from ..domain.requests import MAIN
@@ -105,6 +106,7 @@ class SchedulesQuery(PartQuery):
 
 @bp.post("/schedules")
 @operation(
+    access=Access.OPERATE,
     body=ScheduleBody,
     returns=records.ScheduleRecord,
     status=201,
@@ -119,7 +121,7 @@ def create(body: dict[str, Any], raw: bytes) -> Any:
 
 
 @bp.get("/schedules")
-@operation(query=SchedulesQuery, returns=records.ScheduleRecord, many=True, tagged=True)
+@operation(access=Access.READ, query=SchedulesQuery, returns=records.ScheduleRecord, many=True, tagged=True)
 def list_schedules(query: dict[str, Any]) -> Any:
     """List schedules by name."""
     return engine().schedules.list(query["namespace"], limit=query["limit"], offset=query["offset"])
@@ -129,7 +131,14 @@ _NAMES = {"name": ("The schedule.", "nightly")}
 
 
 @bp.get("/schedules/<name>")
-@operation(query=OneSchedule, returns=records.ScheduleRecord, tagged=True, refuses=("not_found",), names=_NAMES)
+@operation(
+    access=Access.READ,
+    query=OneSchedule,
+    returns=records.ScheduleRecord,
+    tagged=True,
+    refuses=("not_found",),
+    names=_NAMES,
+)
 def describe(name: str, query: dict[str, Any]) -> Any:
     """Describe a schedule, with its next times."""
     return engine().schedules.describe(name, query["namespace"])
@@ -137,6 +146,7 @@ def describe(name: str, query: dict[str, Any]) -> Any:
 
 @bp.patch("/schedules/<name>")
 @operation(
+    access=Access.OPERATE,
     body=PatchBody,
     query=OneSchedule,
     returns=records.ScheduleRecord,
@@ -152,7 +162,9 @@ def change(name: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) -
 
 
 @bp.delete("/schedules/<name>")
-@operation(query=OneSchedule, returns=records.ScheduleRemoved, refuses=("not_found",), names=_NAMES)
+@operation(
+    access=Access.OPERATE, query=OneSchedule, returns=records.ScheduleRemoved, refuses=("not_found",), names=_NAMES
+)
 def delete(name: str, query: dict[str, Any], raw: bytes) -> Any:
     """Remove a schedule and what waits of it; its open runs go on."""
     key = idempotency(raw)
@@ -168,6 +180,7 @@ class PauseBody(Body):
 
 @bp.post("/schedules/<name>/pause")
 @operation(
+    access=Access.OPERATE,
     body=PauseBody,
     query=OneSchedule,
     returns=records.ScheduleRecord,
@@ -184,6 +197,7 @@ def pause(name: str, body: dict[str, Any], query: dict[str, Any], raw: bytes) ->
 
 @bp.post("/schedules/<name>/resume")
 @operation(
+    access=Access.OPERATE,
     query=OneSchedule,
     returns=records.ScheduleRecord,
     refuses=("not_found", "schedule_unreadable"),
@@ -206,6 +220,7 @@ class TriggerBody(Body):
 
 @bp.post("/schedules/<name>/trigger")
 @operation(
+    access=Access.OPERATE,
     body=TriggerBody,
     query=OneSchedule,
     returns=records.Triggered,
@@ -234,6 +249,7 @@ class BackfillBody(Body):
 
 @bp.post("/schedules/<name>/backfill")
 @operation(
+    access=Access.OPERATE,
     body=BackfillBody,
     query=OneSchedule,
     returns=records.Backfilled,
@@ -256,6 +272,7 @@ class NextQuery(OneSchedule):
 
 @bp.get("/schedules/<name>/next")
 @operation(
+    access=Access.READ,
     query=NextQuery,
     returns=records.NextRuns,
     refuses=("not_found", "schedule_unreadable"),

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint
 from flask import request
 
+from ..auth.roles import Access
 from ..domain.errors import Unavailable
 from . import openapi
 from . import records
@@ -23,21 +24,21 @@ root = Blueprint("assay_probes", __name__)
 
 
 @api.get("/health")
-@operation(returns=records.Health)
+@operation(access=Access.PUBLIC, returns=records.Health)
 def health() -> Any:
     """Say that the service answers, in assay's own words."""
     return {"status": "ok", "service": "assay-workflow"}
 
 
 @api.get("/version")
-@operation(returns=records.Version, tagged=True)
+@operation(access=Access.PUBLIC, returns=records.Version, tagged=True)
 def version() -> Any:
     """Say which build answers, in assay's own words."""
     return {"version": engine().version, "build_profile": "release"}
 
 
 @api.get("/openapi.json")
-@operation(returns=records.Description, tagged=True)
+@operation(access=Access.KNOWN, returns=records.Description, tagged=True)
 def description() -> Any:
     """Describe this API: what each route takes and gives."""
     app = serving_app()
@@ -48,14 +49,14 @@ def description() -> Any:
 
 
 @root.get("/livez")
-@operation(returns=records.Health)
+@operation(access=Access.PUBLIC, returns=records.Health)
 def livez() -> Any:
     """Say that this process lives: whoever gets no answer may kill it."""
     return {"status": "ok", "service": "assay-workflow"}
 
 
 @root.get("/readyz")
-@operation(returns=records.Readiness, also=(503,))
+@operation(access=Access.PUBLIC, returns=records.Readiness, also=(503,))
 def readyz() -> Any:
     """Say whether this process should be sent requests: 503 while it drains or has no database."""
     core = engine()

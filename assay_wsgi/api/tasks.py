@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..auth.roles import Access
 from ..domain.errors import AssayError
 from ..domain.requests import ActivityFailure
 from ..domain.requests import ActivityReport
@@ -22,6 +23,7 @@ from ..domain.requests import TaskRef
 from ..domain.requests import TurnReport
 from . import checks
 from . import records
+from .access import caller
 from .admission import retry_after_secs
 from .checks import BadValue
 from .commands import load_commands
@@ -64,7 +66,13 @@ class PollBody(Body):
 
 
 @bp.post("/workflow-tasks/poll")
-@operation(body=PollBody, returns=records.PolledTurn, instead=(None,), example={"queue": "main", "worker_id": "w-1"})
+@operation(
+    access=Access.WORK,
+    body=PollBody,
+    returns=records.PolledTurn,
+    instead=(None,),
+    example={"queue": "main", "worker_id": "w-1"},
+)
 def poll_workflow_task(body: dict[str, Any]) -> Any:
     """Lease a workflow task; null where there is none."""
     return _polled(engine().tasks.poll_workflow, body, None)
@@ -72,6 +80,7 @@ def poll_workflow_task(body: dict[str, Any]) -> Any:
 
 @bp.post("/tasks/poll")
 @operation(
+    access=Access.WORK,
     body=PollBody,
     returns=records.PolledActivity,
     instead=({"task": None},),
@@ -85,6 +94,7 @@ def poll_activity(body: dict[str, Any]) -> Any:
 def _polled(poll: Callable[..., Any], body: dict[str, Any], nothing: Any) -> Any:
     wait_secs = min(body.pop("wait_secs"), admission().long_poll_max_secs)
     ask = partial(poll, client_gone=client_gone(), waiting=admission().waiting)
+    body["within"] = caller().reach
     if not wait_secs:
         found = ask(Poll(**body))
         return nothing if found is None else found
@@ -137,6 +147,7 @@ def _task(workflow_id: str, body: dict[str, Any], query: dict[str, Any]) -> Task
 
 @bp.post("/workflow-tasks/<workflow_id>/commands")
 @operation(
+    access=Access.WORK,
     body=CommandsBody,
     query=InNamespace,
     returns=records.Reported,
@@ -165,6 +176,7 @@ def report_commands(workflow_id: str, body: dict[str, Any], query: dict[str, Any
 
 @bp.post("/workflow-tasks/<workflow_id>/fail")
 @operation(
+    access=Access.WORK,
     body=TaskFailureBody,
     query=InNamespace,
     returns=records.Reported,
@@ -181,6 +193,7 @@ def fail_workflow_task(workflow_id: str, body: dict[str, Any], query: dict[str, 
 
 @bp.post("/workflow-tasks/<workflow_id>/heartbeat")
 @operation(
+    access=Access.WORK,
     body=LeaseBody,
     query=InNamespace,
     returns=records.TurnBeaten,
@@ -236,6 +249,7 @@ class ReleaseBody(Body):
 
 @bp.post("/tasks/<activity_id>/complete")
 @operation(
+    access=Access.WORK,
     body=CompletionBody,
     query=InNamespace,
     returns=records.Reported,
@@ -249,6 +263,7 @@ def complete(activity_id: str, body: dict[str, Any], query: dict[str, Any]) -> A
 
 @bp.post("/tasks/<activity_id>/fail")
 @operation(
+    access=Access.WORK,
     body=FailureBody,
     query=InNamespace,
     returns=records.Reported,
@@ -269,6 +284,7 @@ def _reported(activity_id: str, report: ActivityReport, query: dict[str, Any]) -
 
 @bp.post("/tasks/<activity_id>/heartbeat")
 @operation(
+    access=Access.WORK,
     body=HeartbeatBody,
     query=InNamespace,
     returns=records.ActivityBeaten,
@@ -283,7 +299,9 @@ def beat_activity(activity_id: str, body: dict[str, Any], query: dict[str, Any])
 
 
 @bp.post("/tasks/<activity_id>/release")
-@operation(body=ReleaseBody, query=InNamespace, returns=records.Reported, refuses=OF_ATTEMPTS, example={})
+@operation(
+    access=Access.WORK, body=ReleaseBody, query=InNamespace, returns=records.Reported, refuses=OF_ATTEMPTS, example={}
+)
 def release(activity_id: str, body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Hand an activity back that was not worked on: another worker gets it at once, the attempt is not counted."""
     key = activity_key(activity_id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..auth.roles import Access
 from ..domain.requests import MAIN
 from ..domain.requests import Registration
 from ..domain.requests import WorkerInfo
@@ -27,6 +28,7 @@ from .fields import Body
 from .fields import Checked
 from .idempotency import idempotency
 from .references import Id
+from .references import InNamespace
 from .references import PartQuery
 
 bp = Blueprint("assay_workers", __name__)
@@ -58,6 +60,7 @@ class WorkersQuery(PartQuery):
 
 @bp.post("/workers/register")
 @operation(
+    access=Access.WORK,
     body=RegistrationBody,
     returns=records.Registered,
     example={"identity": "packer@host-1", "queue": "main", "workflows": ["Order"], "activities": ["pack"]},
@@ -71,14 +74,14 @@ def register(body: dict[str, Any], raw: bytes) -> Any:
 
 
 @bp.post("/workers/heartbeat")
-@operation(body=LivesBody, returns=records.Lives, example={"worker_id": "w-1"})
-def heartbeat(body: dict[str, Any]) -> Any:
+@operation(access=Access.WORK, body=LivesBody, query=InNamespace, returns=records.Lives, example={"worker_id": "w-1"})
+def heartbeat(body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Note that a worker lives."""
-    return engine().workers.heartbeat(body["worker_id"])
+    return engine().workers.heartbeat(body["worker_id"], query["namespace"])
 
 
 @bp.get("/workers")
-@operation(query=WorkersQuery, returns=records.WorkerRecord, many=True, tagged=True)
+@operation(access=Access.READ, query=WorkersQuery, returns=records.WorkerRecord, many=True, tagged=True)
 def list_workers(query: dict[str, Any]) -> Any:
     """List the workers of a namespace that are not retired."""
     return engine().workers.list(query["namespace"], limit=query["limit"], offset=query["offset"])
@@ -86,6 +89,7 @@ def list_workers(query: dict[str, Any]) -> Any:
 
 @bp.post("/workers/<worker_id>/exchange")
 @operation(
+    access=Access.WORK,
     body=ExchangeBody,
     returns=records.Exchanged,
     example={

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from ..auth.roles import Access
 from ..domain.commands import ContinueAsNew
 from ..domain.errors import AssayError
 from ..domain.requests import ID_CONFLICT
@@ -16,6 +17,7 @@ from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from . import checks
 from . import records
+from .access import caller
 from .commands import MIN_TIMEOUT_SECS
 from .context import admission
 from .context import engine
@@ -25,6 +27,7 @@ from .errors import refusal
 from .fields import Body
 from .fields import Checked
 from .fields import ListQuery
+from .fields import Query
 from .fields import load
 from .fields import query_attributes
 from .fields import query_integer
@@ -35,7 +38,6 @@ from .references import MAX_OFFSET
 from .references import MAX_PAGE
 from .references import WHICH_RUN
 from .references import Id
-from .references import InNamespace
 from .references import OneRun
 from .references import next_page
 from .references import run_ref
@@ -98,6 +100,7 @@ _ONE_START = StartBody()
 
 @bp.post("/workflows")
 @operation(
+    access=Access.OPERATE,
     body=StartBody,
     returns=records.RunStarted,
     status=201,
@@ -115,6 +118,7 @@ def start(body: dict[str, Any], raw: bytes) -> Any:
 
 @bp.post("/workflows/batch")
 @operation(
+    access=Access.OPERATE,
     body=BatchBody,
     returns=records.BatchStarted,
     example={"workflows": [{"workflow_type": "Order", "workflow_id": f"order-{n}"} for n in (8, 9)]},
@@ -125,7 +129,9 @@ def start_batch(body: dict[str, Any], raw: bytes) -> Any:
     wanted = []
     for item in body["workflows"]:
         try:
-            wanted.append(StartRun(**load(_ONE_START, item)))
+            one = load(_ONE_START, item)
+            one["namespace"] = caller().own(one["namespace"])
+            wanted.append(StartRun(**one))
             results.append(None)
         except AssayError as error:
             results.append(refusal(error))
@@ -167,6 +173,7 @@ class RunsQuery(ListQuery):
 
 @bp.get("/workflows")
 @operation(
+    access=Access.READ,
     query=RunsQuery,
     returns=records.RunRecord,
     many=True,
@@ -184,7 +191,13 @@ def _page(found: Any, cursor: str | None) -> Any:
 
 
 @bp.get("/workflows/<workflow_id>")
-@operation(query=OneRun, returns=records.RunRecord, tagged=True, refuses=("not_found", "ambiguous_namespace"))
+@operation(
+    access=Access.READ,
+    query=OneRun,
+    returns=records.RunRecord,
+    tagged=True,
+    refuses=("not_found", "ambiguous_namespace"),
+)
 def describe(workflow_id: str, query: dict[str, Any]) -> Any:
     """Describe a run."""
     return engine().workflows.describe(run_ref(workflow_id, query))
@@ -205,6 +218,7 @@ class EventsQuery(ListQuery):
 
 @bp.get("/workflows/<workflow_id>/events")
 @operation(
+    access=Access.READ,
     query=EventsQuery,
     returns=records.EventRecord,
     many=True,
@@ -239,6 +253,7 @@ class ChildrenQuery(ListQuery):
 
 @bp.get("/workflows/<workflow_id>/children")
 @operation(
+    access=Access.READ,
     query=ChildrenQuery,
     returns=records.RunRecord,
     many=True,
@@ -260,14 +275,22 @@ class TreeQuery(ListQuery):
 
 
 @bp.get("/workflows/<workflow_id>/tree")
-@operation(query=TreeQuery, returns=records.RunTree, tagged=True, refuses=("not_found", "ambiguous_namespace"))
+@operation(
+    access=Access.READ,
+    query=TreeQuery,
+    returns=records.RunTree,
+    tagged=True,
+    refuses=("not_found", "ambiguous_namespace"),
+)
 def tree(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show a run with all runs below it."""
     return engine().workflows.tree(run_ref(workflow_id, query), limit=query["limit"])
 
 
 @bp.get("/workflows/<workflow_id>/state")
-@operation(query=OneRun, returns=records.State, tagged=True, refuses=("not_found", "ambiguous_namespace"))
+@operation(
+    access=Access.READ, query=OneRun, returns=records.State, tagged=True, refuses=("not_found", "ambiguous_namespace")
+)
 def state(workflow_id: str, query: dict[str, Any]) -> Any:
     """Show what the run last answered to queries."""
     return engine().workflows.state(run_ref(workflow_id, query))
@@ -275,6 +298,7 @@ def state(workflow_id: str, query: dict[str, Any]) -> Any:
 
 @bp.get("/workflows/<workflow_id>/state/<name>")
 @operation(
+    access=Access.READ,
     query=OneRun,
     returns=records.Value,
     tagged=True,
@@ -304,6 +328,7 @@ class ReasonBody(Body):
 
 @bp.post("/workflows/<workflow_id>/signal/<name>")
 @operation(
+    access=Access.OPERATE,
     body=SignalBody,
     query=OneRun,
     returns=records.SignalTaken,
@@ -320,19 +345,26 @@ def signal(workflow_id: str, name: str, body: dict[str, Any], query: dict[str, A
         )
 
 
+class SpaceOfStart(Query):
+    """In which namespace."""
+
+    namespace = Id(load_default=MAIN, says="The namespace, where the body names none.")
+
+
 class SignalWithStartBody(NewRunBody):
     """A signal, and the run to start where none is open."""
 
     signal = Id(required=True, says="The signal's name.")
     payload = Checked(checks.payload, load_default=None, says="What the run is given with it.")
     signal_id = Id(load_default=None, says=SIGNAL_ID)
-    namespace = Id(load_default=None, says="The namespace; else the query's, else `main`.")
+    namespace = Id(load_default=None, says="The namespace; else the query's, else `main`. It is made at need.")
 
 
 @bp.post("/workflows/<workflow_id>/signal-with-start")
 @operation(
+    access=Access.OPERATE,
     body=SignalWithStartBody,
-    query=InNamespace,
+    query=SpaceOfStart,
     returns=records.SignalledWithStart,
     status=201,
     also=(200,),
@@ -344,7 +376,7 @@ def signal_with_start(workflow_id: str, body: dict[str, Any], query: dict[str, A
     """Signal the open run of an id, or start one with that signal: 201 where it was started, else 200."""
     key = idempotency(raw)
     sent = SentSignal(name=body.pop("signal"), payload=body.pop("payload"), signal_id=body.pop("signal_id"))
-    namespace = body.pop("namespace") or query["namespace"] or MAIN
+    namespace = body.pop("namespace") or query["namespace"]
     request = StartRun(workflow_id=workflow_id, namespace=namespace, **body)
     with admission().waiting():
         answer = engine().workflows.signal_with_start(request, sent, idempotency=key)
@@ -361,6 +393,7 @@ class RetryNowBody(Body):
 
 @bp.post("/workflows/<workflow_id>/retry-now")
 @operation(
+    access=Access.OPERATE,
     body=RetryNowBody,
     query=OneRun,
     returns=records.RetriedNow,
@@ -377,6 +410,7 @@ def retry_now(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw
 
 @bp.post("/workflows/<workflow_id>/cancel")
 @operation(
+    access=Access.OPERATE,
     body=ReasonBody,
     query=OneRun,
     returns=records.Done,
@@ -393,6 +427,7 @@ def cancel(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw: b
 
 @bp.post("/workflows/<workflow_id>/terminate")
 @operation(
+    access=Access.OPERATE,
     body=ReasonBody,
     query=OneRun,
     returns=records.Done,
@@ -418,6 +453,7 @@ class ContinueBody(Body):
 
 @bp.post("/workflows/<workflow_id>/continue-as-new")
 @operation(
+    access=Access.OPERATE,
     body=ContinueBody,
     query=OneRun,
     returns=records.RunStarted,

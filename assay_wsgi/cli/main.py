@@ -16,6 +16,8 @@ COMMANDS = {
     "namespace": "remote.namespace:namespace",
     "worker": "remote.workers:workers",
     "queue": "remote.queue:queue",
+    "apikey": "remote.apikey:apikey",
+    "audit": "remote.audit:audit",
     "openapi": "remote.openapi:openapi",
     "config": "remote.config:config",
     "db": "db:db",

@@ -15,8 +15,10 @@ from typing import Any
 from ..jsontext import dumps
 from .errors import AssayError
 from .model import Activity
+from .model import ApiKey
 from .model import Attempt
 from .model import CloseReason
+from .model import Deed
 from .model import Event
 from .model import Followup
 from .model import Notice
@@ -63,6 +65,8 @@ class Change:
     ticks: list[Tick] = field(default_factory=list)  # new ones and changed ones
     notices: list[Notice] = field(default_factory=list)
     stored_answers: list[StoredAnswer] = field(default_factory=list)
+    api_keys: list[ApiKey] = field(default_factory=list)  # new ones and changed ones
+    deeds: list[Deed] = field(default_factory=list)
 
 
 class RunPen:

@@ -10,6 +10,7 @@ AssayError
 |   +-- InvalidToken
 +-- Forbidden           the caller is known and may not do this
 |   +-- NoRole
++-- RateLimited         too often
 +-- Unavailable         try again: nothing was decided (or, OutcomeUnknown, nobody can tell)
 """
 
@@ -147,6 +148,22 @@ class ScheduleLimit(Conflict):
     code = "schedule_limit"
 
 
+class LastAdminKey(Conflict):
+    """Without this key nobody could make any other."""
+
+    code = "last_admin_key"
+
+
+class KeyReplaced(Conflict):
+    """The key has a successor already."""
+
+    code = "key_replaced"
+
+
+class PrefixTaken(Conflict):
+    """Another key has this prefix: the engine draws another key."""
+
+
 class AmbiguousRun(Conflict):
     """Several leases fit: name one by its task_token."""
 
@@ -213,6 +230,12 @@ class Forbidden(AssayError):
 
 class NoRole(Forbidden):
     """The token is good, and maps to no role here."""
+
+
+class RateLimited(AssayError):
+    """Too often from here; `retry_after_secs` says when it may be tried again."""
+
+    code = "rate_limited"
 
 
 class Unavailable(AssayError):

@@ -333,3 +333,31 @@ class StoredAnswer(NamedTuple):
     hash: str
     answer: str
     expires_at: float
+
+
+class ApiKey(NamedTuple):
+    """A key that opens the door. The key itself is nowhere: only its hash is."""
+
+    key_hash: str
+    prefix: str
+    label: str | None
+    roles: str
+    namespaces: str | None
+    created_by: str
+    created_at: float
+    expires_at: float | None
+    last_used_at: float | None
+    revoked_at: float | None
+    replaced_by: str | None
+
+
+class Deed(NamedTuple):
+    """A line of the audit log: who did what, or was refused it."""
+
+    at: float
+    principal: str
+    action: str
+    namespace: str | None
+    target: str | None
+    outcome: str
+    request_id: str | None

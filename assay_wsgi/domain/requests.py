@@ -110,12 +110,48 @@ class SentSignal:
     signal_id: str | None = None  # the sender's: a repeat of it is no second signal
 
 
+# Where a thing is looked for: in one namespace, in those that a caller may see, anywhere.
+Where = str | frozenset[str] | None
+
+
+def is_within(namespace: str, where: Where) -> bool:
+    """Say whether a namespace is one of those that are meant."""
+    return where is None or (namespace == where if isinstance(where, str) else namespace in where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """An API key to be made."""
+
+    label: str | None = None
+    roles: tuple[str, ...] = ("admin", "worker")  # together all that there is, as assay's own keys are
+    namespaces: tuple[str, ...] | None = None  # None = all that its maker manages
+    expires_in_secs: float | None = None  # None = never
+    idempotent: bool = False  # a live key of the same label will do
+    first: bool = False  # only if no key was ever made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeedFilter:
+    """Which lines of the audit log are shown, newest first. None = any."""
+
+    namespace: Where = None
+    principal: str | None = None
+    action: str | None = None
+    target: str | None = None
+    outcome: str | None = None
+    after: float | None = None
+    before: float | None = None
+    before_id: int | None = None
+    limit: int = 100
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRef:
     """Which run is meant: the newest of an id, or one run."""
 
     workflow_id: str
-    namespace: str | None = None  # None = look it up over all namespaces
+    namespace: Where = None  # None = look it up over all namespaces
     run_id: str | None = None
 
 
@@ -195,7 +231,8 @@ class Poll:
 
     queue: str
     worker_id: str
-    namespace: str | None = None  # for a worker that never registered; None = wherever the queue has work
+    namespace: Where = None  # for a worker that never registered; None = wherever the queue has work
+    within: Where = None  # where its caller may work at all
     wait_secs: float = 0.0
 
 
@@ -206,7 +243,7 @@ class TaskRef:
     workflow_id: str
     task_token: str | None = None
     worker_id: str | None = None
-    namespace: str | None = None
+    namespace: Where = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from ..domain.commands import ScheduleActivity
 from ..domain.errors import NotFound
 from ..domain.requests import Idempotency
 from ..domain.requests import RunRef
+from ..domain.requests import Where
+from ..domain.requests import is_within
 from ..store import reads
 from ..store.store import Store
 from .committer import Committer
@@ -24,11 +26,11 @@ class Activities:
         self._store = store
         self._committer = committer
 
-    def get(self, activity_id: int, namespace: str | None = None) -> dict[str, Any]:
+    def get(self, activity_id: int, namespace: Where = None) -> dict[str, Any]:
         """Give an activity's record. Raises NotFound."""
         with self._store.read() as db:
             found = reads.activity(db, activity_id)
-        if found is None or namespace not in (None, found[1].namespace):
+        if found is None or not is_within(found[1].namespace, namespace):
             raise NotFound(f"not found: activity {activity_id}")
         return activity_record(*found)
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import peewee
 
+from ..domain.errors import AssayError
+from ..domain.model import Deed
 from ..settings import EngineSettings
 from ..settings import Settings
 from ..store.dialect import Wrap
@@ -24,8 +26,10 @@ from ..store.guest import Guest
 from ..store.store import Store
 from ..version import __version__
 from .activities import Activities
+from .audit import Audit
 from .committer import Committer
 from .handout import Handout
+from .keys import ApiKeys
 from .namespaces import Namespaces
 from .namespaces import Queues
 from .schedules import Schedules
@@ -57,6 +61,8 @@ class Engine:
         self.namespaces = Namespaces(store, self.committer)
         self.queues = Queues(store)
         self.schedules = Schedules(store, self.committer)
+        self.audit = Audit(store)
+        self.api_keys = ApiKeys(store, self.committer)
         self.upkeep = Upkeep(store, self.committer, self._wakeups)
         self._stop_upkeep = threading.Event()
         self._upkeep_thread: threading.Thread | None = None
@@ -91,6 +97,8 @@ class Engine:
             self.upkeep.look()
             self._upkeep_thread.join()
         self._wakeups.close()
+        with contextlib.suppress(AssayError):  # what is lost then nobody was promised
+            self._write_beats()
         self.committer.close()
         self.store.close()
 
@@ -129,6 +137,11 @@ class Engine:
         self._wakeups.start()
         self._wakeups.look()
 
+    def note_refusal(self, deed: Deed) -> None:
+        """Have the audit log say that somebody was refused something, within a second or so."""
+        self.store.liveness.refused(deed)
+        self._wakeups.start()
+
     def health(self) -> dict[str, Any]:
         """Ask the database for a sign of life. Raises Unavailable."""
         with self.store.read() as db:
@@ -146,5 +159,5 @@ class Engine:
 
     def _write_beats(self) -> None:
         """Write who was seen, where no unit took it along."""
-        if self.store.liveness.pending and not self._draining.is_set():
+        if self.store.liveness.pending:
             self.committer.submit(())

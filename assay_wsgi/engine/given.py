@@ -16,8 +16,10 @@ from ..domain.requests import ID_REUSE
 from ..domain.requests import LONGEST_NAME
 from ..domain.requests import LONGEST_SCHEDULE_NAME
 from ..domain.requests import OVERLAP_POLICIES
+from ..domain.requests import ROLES
 from ..domain.requests import Backfill
 from ..domain.requests import Idempotency
+from ..domain.requests import NewKey
 from ..domain.requests import NewSchedule
 from ..domain.requests import SchedulePatch
 from ..domain.requests import SentSignal
@@ -118,6 +120,28 @@ def idempotency(asked: Idempotency) -> Idempotency:
             code="invalid_idempotency_key",
         )
     return asked
+
+
+def key(wanted: NewKey) -> None:
+    """Check an API key to be made. Raises Invalid."""
+    if wanted.label is not None:
+        name(wanted.label, "label")
+    elif wanted.idempotent:
+        raise Invalid("idempotent means that a key of the same label will do: give a label", code="missing_field")
+    strangers = [role for role in wanted.roles if role not in ROLES]
+    if strangers or not wanted.roles:
+        raise Invalid(f"roles are some of {', '.join(ROLES)}, not {list(wanted.roles)!r:.60}", code="invalid_value")
+    if wanted.namespaces is not None and not wanted.namespaces:
+        raise Invalid("namespaces must name one at least; without it, the key is for all of them", code="out_of_range")
+    for namespace in wanted.namespaces or ():
+        name(namespace, "a namespace")
+    _duration(wanted.expires_in_secs, "expires_in_secs")
+
+
+def grace(secs: float) -> None:
+    """Check for how long a key that is replaced still works. Raises Invalid."""
+    if secs != 0:
+        _duration(secs, "grace_secs")
 
 
 def reason(text: str | None) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol
 
+from ..domain.requests import Where
 from ..store import reads
 from ..store.claims import Taker
 from ..store.connection import Connection
@@ -59,31 +60,38 @@ class SlotsWish:
 
 @dataclass(frozen=True)
 class OneWish:
-    """One task of one kind, in whichever of these namespaces has one. (None, None) = any namespace."""
+    """One task of one kind, in whichever of these namespaces has one; of several, the one that has waited longest."""
 
     kind: str  # workflow | activity
     queue: str
     worker_id: str
-    scopes: Sequence[tuple[str | None, Names]]
+    scopes: Sequence[tuple[Where, Names]]
     lease_secs: float
 
     @property
     def keys(self) -> Sequence[Key]:
-        return [Key(self.kind, ANY if namespace is None else namespace, self.queue) for namespace, _ in self.scopes]
+        return [Key(self.kind, name, self.queue) for where, _ in self.scopes for name in _named(where)]
 
     def find(self, db: Connection, now: float) -> Taker | None:
-        for namespace, names in self.scopes:
-            if namespace is None:
-                namespace = reads.namespace_with_ready(db, self.kind, self.queue, now)
+        for where, names in self.scopes:
+            if not isinstance(where, str):
+                namespace = reads.namespace_with_ready(db, self.kind, self.queue, now, where)
                 if namespace is not None:
                     return self._taker(namespace, names)
-            elif names != () and reads.is_ready(db, self.kind, namespace, self.queue, names, now):
-                return self._taker(namespace, names)
+            elif names != () and reads.is_ready(db, self.kind, where, self.queue, names, now):
+                return self._taker(where, names)
         return None
 
     def _taker(self, namespace: str, names: Names) -> Taker:
         slots = (1, 0) if self.kind == "workflow" else (0, 1)
         return Taker(namespace, self.queue, self.worker_id, None, None, *slots, names, names, self.lease_secs)
+
+
+def _named(where: Where) -> Sequence[str]:
+    """Name what is waited for; ANY where all namespaces are meant."""
+    if where is None:
+        return [ANY]
+    return [where] if isinstance(where, str) else sorted(where)
 
 
 class Handout:

@@ -43,9 +43,13 @@ class Namespaces:
         answer: dict[str, Any] = self._committer.do(operation)
         return answer
 
-    def list(self, *, limit: int = 1000, offset: int = 0) -> Sequence[dict[str, Any]]:
-        """Give the namespaces by name: name, created_at."""
+    def list(
+        self, *, among: frozenset[str] | None = None, limit: int = 1000, offset: int = 0
+    ) -> Sequence[dict[str, Any]]:
+        """Give the namespaces by name, or those `among` them that are there: name, created_at."""
         query = NamespaceTable.select().order_by(NamespaceTable.name).limit(limit).offset(offset).dicts()
+        if among is not None:
+            query = query.where(NamespaceTable.name.in_(sorted(among)))
         with self._store.read() as db:
             return [dict(row) for row in query.execute(db.database)]
 

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from ..domain.errors import AmbiguousNamespace
 from ..domain.errors import NotFound
 from ..domain.requests import RunRef
+from ..domain.requests import Where
+from ..domain.requests import is_within
 from ..store import reads
 from ..store.connection import Connection
 
@@ -17,16 +19,18 @@ def named(
 ) -> tuple[str, str, int | None, str | None]:
     """Resolve a reference to (namespace, workflow_id, run_key, run_id). Raises NotFound, AmbiguousNamespace."""
     namespace = ref.namespace
-    if namespace is None:
+    if not isinstance(namespace, str):
         with read() as db:
-            namespace = _only_namespace(db, ref.workflow_id)
+            namespace = _only_namespace(db, ref.workflow_id, namespace)
     run_key = None if ref.run_id is None else _key_in(ref)
     return namespace, ref.workflow_id, run_key, ref.run_id
 
 
 def find(db: Connection, ref: RunRef) -> reads.SeenRun:
     """Read the run that is meant. Raises NotFound, AmbiguousNamespace."""
-    namespace = ref.namespace if ref.namespace is not None else _only_namespace(db, ref.workflow_id)
+    namespace = ref.namespace
+    if not isinstance(namespace, str):
+        namespace = _only_namespace(db, ref.workflow_id, namespace)
     if ref.run_id is None:
         seen = reads.newest_run(db, namespace, ref.workflow_id)
     else:
@@ -38,8 +42,8 @@ def find(db: Connection, ref: RunRef) -> reads.SeenRun:
     return seen
 
 
-def _only_namespace(db: Connection, workflow_id: str) -> str:
-    namespaces = reads.namespaces_of(db, workflow_id)
+def _only_namespace(db: Connection, workflow_id: str, where: Where) -> str:
+    namespaces = [name for name in reads.namespaces_of(db, workflow_id) if is_within(name, where)]
     if not namespaces:
         raise NotFound(f"not found: workflow {workflow_id}")
     if len(namespaces) > 1:

@@ -19,6 +19,8 @@ from ..domain.requests import Heartbeat
 from ..domain.requests import Poll
 from ..domain.requests import TaskRef
 from ..domain.requests import TurnReport
+from ..domain.requests import Where
+from ..domain.requests import is_within
 from ..store import reads
 from ..store.claims import Taker
 from ..store.store import Store
@@ -85,13 +87,17 @@ class Tasks:
         wish = OneWish(kind, poll.queue, poll.worker_id, scopes, self._store.settings.workflow_lease_secs)
         return self._handout.take(wish, poll.wait_secs, client_gone, waiting)
 
-    def _scopes(self, kind: str, poll: Poll) -> Sequence[tuple[str | None, Names]]:
-        """Give the namespaces in which the worker may take work, and what: the poll is a sign of life, too."""
+    def _scopes(self, kind: str, poll: Poll) -> Sequence[tuple[Where, Names]]:
+        """Give the namespaces in which the worker may take work, and what: the poll is a sign of life, too.
+
+        A worker that is registered keeps to where it is, whatever its poll names.
+        """
         with self._store.read() as db:
-            registered = reads.registrations(db, poll.worker_id)
+            known = reads.registrations(db, poll.worker_id)
+        registered = [one for one in known if is_within(one.namespace, poll.within)]
         if not registered:
             return [(poll.namespace, None)]
-        scopes: list[tuple[str | None, Names]] = []
+        scopes: list[tuple[Where, Names]] = []
         for found in registered:
             self._store.liveness.worker_seen(found.namespace, poll.worker_id, revive=found.retired)
             self._store.liveness.queue_polled(found.namespace, poll.queue)
@@ -116,20 +122,20 @@ class Tasks:
         answer: dict[str, Any] = self._committer.do(BeatTask(self._lease(task), lease_secs))
         return answer
 
-    def report_activity(self, activity_id: int, report: ActivityReport, namespace: str | None = None) -> dict[str, Any]:
+    def report_activity(self, activity_id: int, report: ActivityReport, namespace: Where = None) -> dict[str, Any]:
         """Complete or fail an activity. Raises NotFound, WorkflowClosed, LeaseLost, StaleAttempt."""
         operation = ReportActivity(report.task_token, namespace, report, activity_key=activity_id)
         answer: dict[str, Any] = self._committer.do(operation)
         return answer
 
-    def beat_activity(self, activity_id: int, beat: Heartbeat, namespace: str | None = None) -> dict[str, Any]:
+    def beat_activity(self, activity_id: int, beat: Heartbeat, namespace: Where = None) -> dict[str, Any]:
         """Say that an activity is still at work. Answers cancel_requested; raises as `report_activity`."""
         operation = BeatActivity(beat.task_token, namespace, beat, activity_key=activity_id)
         answer: dict[str, Any] = {"ok": True, **self._committer.do(operation)}
         return answer
 
     def release_activity(
-        self, activity_id: int, task_token: str | None = None, namespace: str | None = None
+        self, activity_id: int, task_token: str | None = None, namespace: Where = None
     ) -> dict[str, Any]:
         """Hand an attempt back, uncounted: another worker gets it at once. Raises as `report_activity`."""
         answer: dict[str, Any] = self._committer.do(ReleaseActivity(task_token, namespace, activity_key=activity_id))
@@ -141,7 +147,7 @@ class Tasks:
             return TaskLease.of_token(task.task_token, task.namespace, task.workflow_id)
         with self._store.read() as db:
             held = reads.leases_of_worker(db, task.worker_id or "", task.workflow_id)
-        held = [lease for lease in held if task.namespace in (None, lease.namespace)]
+        held = [lease for lease in held if is_within(lease.namespace, task.namespace)]
         if not held:
             raise LeaseLost(f"worker {task.worker_id} holds no task of workflow {task.workflow_id}")
         if len(held) > 1:

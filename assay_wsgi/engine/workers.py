@@ -16,7 +16,9 @@ from ..domain.errors import SessionReplaced
 from ..domain.requests import Exchange
 from ..domain.requests import Idempotency
 from ..domain.requests import Registration
+from ..domain.requests import Where
 from ..domain.requests import WorkerInfo
+from ..domain.requests import is_within
 from ..store import reads
 from ..store.claims import ClaimedRun
 from ..store.claims import Taker
@@ -101,11 +103,11 @@ class Workers:
         answer: dict[str, Any] = self._committer.do(Keyed.of(registering, idempotency, self._store.settings))
         return {"worker_id": answer["worker_id"]}
 
-    def heartbeat(self, worker_id: str) -> dict[str, Any]:
+    def heartbeat(self, worker_id: str, namespace: Where = None) -> dict[str, Any]:
         """Note that a worker lives; one that was retired is revived. Answers whether it is registered at all."""
         self._wakeups.start()
         with self._store.read() as db:
-            found = reads.registrations(db, worker_id)
+            found = [one for one in reads.registrations(db, worker_id) if is_within(one.namespace, namespace)]
         for one in found:
             self._store.liveness.worker_seen(one.namespace, worker_id, revive=one.retired)
         return {"ok": True, "registered": bool(found)}
@@ -133,16 +135,15 @@ class Workers:
 
     def _begin_session(self, exchange: Exchange, info: WorkerInfo) -> bool:
         """Begin the session that an exchange wants. Returns whether its namespace was made for it."""
-        begun = self._committer.do(
-            BeginSession(
-                exchange.namespace,
-                exchange.worker_id,
-                exchange.queue,
-                exchange.session,
-                info,
-                (exchange.workflow_slots, exchange.activity_slots),
-            )
+        beginning = BeginSession(
+            exchange.namespace,
+            exchange.worker_id,
+            exchange.queue,
+            exchange.session,
+            info,
+            (exchange.workflow_slots, exchange.activity_slots),
         )
+        begun = self._committer.do(Keyed.of(beginning, None, self._store.settings))
         if not begun["new"]:
             return False
         with self._store.read() as db:

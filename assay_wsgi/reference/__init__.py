@@ -9,6 +9,7 @@ from . import cron
 from . import errors
 from . import events
 from . import limits
+from . import roles
 from . import routes
 
 # Path below docs/ -> what renders it.
@@ -17,6 +18,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/commands.md": commands.rendered,
     "reference/events.md": events.rendered,
     "reference/cron.md": cron.rendered,
+    "reference/roles.md": roles.rendered,
     "reference/errors.md": errors.rendered,
     "explain/limits.md": limits.rendered,
 }

@@ -12,6 +12,10 @@ from urllib.parse import urlencode
 from ..api import openapi
 from ..api.codes import CODES
 from ..app import create_app
+from ..auth.roles import NEEDS_NO_ROLE
+from ..auth.roles import ONLY_EVERYWHERE
+from ..auth.roles import Access
+from ..auth.roles import roles_with
 from ..engine import Engine
 from ..settings import Settings
 from .markdown import anchor
@@ -32,6 +36,8 @@ CHAPTERS = {
     "workers": "Workers",
     "schedules": "Schedules",
     "namespaces": "Namespaces and queues",
+    "api_keys": "API keys",
+    "audit": "The audit log",
     "service": "The service",
     "probes": "Probes",
 }
@@ -56,14 +62,14 @@ make serve
 - Routes that change something take an `Idempotency-Key` header where this page says so: a request that is repeated under its key gets the first answer again, for 24 hours.
 - Lists come in pages; the `Link` header leads to the next. Answers to GET carry an `ETag`, and `If-None-Match` is answered 304.
 - A refusal has one shape and a `code`: see [Errors](errors.md). Any route may answer 500 and 503; any body may be refused with 400, 413, 415 or 422, any parameter with 422. Below stand the codes that a route has of its own.
-- This version asks nobody who they are.
+- Who may call it is said with each route, and in one table in [Roles](roles.md). Where callers are asked who they are, a key or a token goes as `Authorization: Bearer`; the examples go to a service that asks nobody. What a caller may not see is not there: 404.
 
 """
 
 
 def rendered() -> str:
     """The text of the page."""
-    document = _document()
+    document = described()
     chapters: dict[str, list[tuple[str, str, Json]]] = {tag: [] for tag in CHAPTERS}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -81,7 +87,8 @@ def rendered() -> str:
     return "".join(lines)
 
 
-def _document() -> Json:
+def described() -> Json:
+    """Describe the API of a whole service."""
     engine = Engine.open("sqlite://:memory:")
     try:
         return openapi.describe(create_app(Settings(), engine))
@@ -102,11 +109,25 @@ def _route(document: Json, method: str, path: str, operation: Json) -> Iterator[
     if "requestBody" in operation:
         yield from _body(document, operation["requestBody"])
     yield f"- Answers {_answers(operation['responses'])}.\n"
+    yield f"- For {_whom(operation)}.\n"
     if operation["x-refuses"]:
         own = [f"{CODES[name].status} {_linked(name)}" for name in operation["x-refuses"]]
         yield f"- Refuses with {', '.join(own)}.\n"
     if any(one["in"] == "header" for one in operation["parameters"]):
         yield "- Takes an `Idempotency-Key`.\n"
+
+
+def _whom(operation: Json) -> str:
+    access = Access(operation["x-access"])
+    if access in NEEDS_NO_ROLE:
+        return "everybody" if access is Access.PUBLIC else "every role"
+    names = " and ".join(code(role) for role in operation["x-roles"])
+    everywhere = " of all namespaces" if access in ONLY_EVERYWHERE else ""
+    with_token = operation.get("x-access-with-token")
+    others = (
+        "" if with_token is None else f"; with a `task_token` {' and '.join(map(code, roles_with(Access(with_token))))}"
+    )
+    return f"{names}{everywhere}{others}"
 
 
 def _linked(name: str) -> str:
@@ -161,6 +182,8 @@ def _fields(component: Json) -> Iterator[tuple[str, ...]]:
 
 
 def _answers(responses: Json) -> str:
+    if "204" in responses:
+        return "204 No Content"
     good = {status: answer for status, answer in responses.items() if "content" in answer and status < "400"}
     *_, answer = good.values()
     schema = answer["content"]["application/json"]["schema"]

@@ -18,6 +18,7 @@ from typing import TypedDict
 from typing import Union
 from typing import overload
 
+from .caller import PAGE
 from .caller import Caller
 from .caller import decoded
 from .definitions import R
@@ -28,6 +29,7 @@ from .definitions import target
 from .durations import Duration
 from .durations import since_the_epoch
 from .jsontext import dumps
+from .keys import ApiKeys
 from .namespaces import Namespaces
 from .runs import WorkflowHandle
 from .schedules import Schedules
@@ -83,6 +85,7 @@ class Client:
         self._caller = Caller(url, token, patience, connection)
         self.namespaces = Namespaces(self._caller)
         self.schedules = Schedules(self._caller, namespace, queue)
+        self.api_keys = ApiKeys(self._caller)
 
     def __enter__(self) -> Client:
         return self
@@ -306,6 +309,26 @@ class Client:
     def backlog(self) -> Iterator[dict[str, Any]]:
         """Yield what waits and what fails in each queue that has any, by type, with how many live workers take it."""
         yield from self._caller.get("/backlog", namespace=self.namespace)
+
+    def audit(
+        self,
+        *,
+        principal: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        outcome: str | None = None,
+        after: float | datetime | None = None,
+        before: float | datetime | None = None,
+        namespace: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield who did what, newest first: in all namespaces that the client's key manages, or in one."""
+        moments = {
+            name: None if moment is None else since_the_epoch(name, moment)
+            for name, moment in (("after", after), ("before", before))
+        }
+        asked = {"principal": principal, "action": action, "target": target, "outcome": outcome, "namespace": namespace}
+        for page in self._caller.pages("/audit", "before_id", limit=PAGE, **asked, **moments):
+            yield from page
 
     def activity(self, activity_id: Union[int, str]) -> dict[str, Any]:
         """Return the record of an activity, its input and result decoded. Raises NotFound."""

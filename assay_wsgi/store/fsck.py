@@ -468,7 +468,7 @@ _DATABASE = (
         "meta",
         "the database knows its version and its names",
         "SELECT n.name FROM (SELECT 'schema_version' AS name UNION ALL SELECT 'schema_hash' UNION ALL "
-        "SELECT 'store_id' UNION ALL SELECT 'epoch') n "
+        "SELECT 'store_id' UNION ALL SELECT 'epoch' UNION ALL SELECT 'first_key_made') n "
         "WHERE NOT EXISTS (SELECT 1 FROM meta m WHERE m.name = n.name)",
     ),
     Check(
@@ -493,6 +493,14 @@ _DATABASE = (
         "UNION ALL SELECT MAX(timer_key), 'timer' FROM workflow_timers "
         "UNION ALL SELECT MAX(schedule_key), 'schedule' FROM workflow_schedules) k "
         "WHERE k.newest >= COALESCE((SELECT next_key FROM key_blocks WHERE name = 'keys'), 0)",
+    ),
+    Check(
+        "api_keys",
+        "where there is an API key, the database knows that one was made; one that was replaced has an end",
+        "SELECT prefix, created_at, expires_at, replaced_by FROM api_keys WHERE NOT EXISTS "
+        "(SELECT 1 FROM meta m WHERE m.name = 'first_key_made' AND m.value <> '') "
+        "OR expires_at < created_at OR revoked_at < created_at OR replaced_by = prefix "
+        "OR (replaced_by IS NOT NULL AND expires_at IS NULL)",
     ),
     Check(
         "notice_mark",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..domain.model import Activity
+from ..domain.model import ApiKey
 from ..domain.model import Run
 from ..domain.model import StoredAnswer
 from ..domain.model import Task
@@ -17,10 +18,12 @@ from ..domain.model import Worker
 from .connection import Connection
 from .mapping import ACTIVITIES
 from .mapping import ANSWERS
+from .mapping import API_KEYS
 from .mapping import RUNS
 from .mapping import TASKS
 from .mapping import TIMERS
 from .mapping import WORKERS
+from .needs import KEYRING
 from .needs import BeginAgain
 from .needs import Needs
 from .rows import CHILD_ENDS
@@ -53,6 +56,8 @@ def find_and_lock(db: Connection, needs: Needs, rows: Rows, *, wait: bool) -> No
     if needs.emptied:
         _lock_namespaces(db, needs.emptied, rows, wait=wait)
     find_and_lock_schedules(db, needs, rows.schedules, wait=wait)
+    if needs.keyring:
+        _lock_and_load_keyring(db, rows, wait=wait)
     _find_names(db, needs.names, rows)
     _find_activities(db, needs.activities, rows)
     wanted = set(needs.runs)
@@ -145,6 +150,17 @@ def _lock_namespaces(db: Connection, names: set[str], rows: Rows, *, wait: bool)
     parameter = (db.dialect.list_of(sorted(names)),)
     locked = {name for (name,) in db.rows(f"SELECT name FROM {of_these} ORDER BY name {lock}", parameter)}
     rows.held_namespaces.update(_there(db, names) - locked)
+
+
+def _lock_and_load_keyring(db: Connection, rows: Rows, *, wait: bool) -> None:
+    """Lock the fact that guards the API keys, then load them: what is decided of one rests on all."""
+    locked = db.one(f"SELECT value FROM meta WHERE name = ? {db.dialect.delete_lock(wait=wait)}", (KEYRING,))
+    if locked is None:
+        rows.keyring_is_held = True
+        return
+    rows.key_was_made = locked[0] != ""
+    found = [ApiKey._make(row) for row in db.rows(f"SELECT {API_KEYS.listed} FROM api_keys")]
+    rows.api_keys = {key.key_hash: key for key in found}
 
 
 def _there(db: Connection, names: set[str]) -> set[str]:

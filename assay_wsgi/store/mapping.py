@@ -107,6 +107,13 @@ SIGNALS = Table("workflow_signals", model.Signal, key=("run_key", "event_seq"))
 SNAPSHOTS = Table("workflow_snapshots", model.Snapshot, key=("run_key",))
 WORKERS = Table("workflow_workers", model.Worker, key=("namespace", "worker_id"), fixed=("registered_at",))
 ANSWERS = Table("idempotency_keys", model.StoredAnswer, key=("scope", "key"))
+API_KEYS = Table(
+    "api_keys",
+    model.ApiKey,
+    key=("key_hash",),
+    fixed=("prefix", "label", "roles", "namespaces", "created_by", "created_at", "last_used_at"),
+)
+DEEDS = Table("audit_log", model.Deed, key=())
 
 
 class NamespaceRow(NamedTuple):

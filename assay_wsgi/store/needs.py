@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field
 
+KEYRING = "first_key_made"  # the fact in `meta` whose row is locked by whoever makes or changes API keys
+
 
 @dataclass(slots=True)
 class Needs:
@@ -44,6 +46,7 @@ class Needs:
     ticks: set[tuple[int, float, float]] = field(default_factory=set)  # (schedule_key, first, last): all between
     open_runs_of: set[int] = field(default_factory=set)  # schedule_key: which of its runs are open
     schedule_counts: set[str] = field(default_factory=set)  # namespace: how many it has
+    keyring: set[str] = field(default_factory=set)  # {KEYRING} = all API keys, locked
 
     def add(self, other: Needs) -> None:
         """Take in what another needs."""

@@ -30,6 +30,22 @@ def notices(db: Connection, now: float, settings: EngineSettings) -> int:
     )
 
 
+def deeds(db: Connection, now: float, settings: EngineSettings) -> int:
+    """Remove lines of the audit log past their time: the oldest ids first."""
+    return db.run(
+        "DELETE FROM audit_log WHERE at <= ? AND id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?)",
+        (now - settings.audit_keep_secs, PASS),
+    )
+
+
+def keys(db: Connection, now: float, settings: EngineSettings) -> int:
+    """Forget keys that opened no door for as long as the audit log is kept."""
+    return db.run(
+        "DELETE FROM api_keys WHERE revoked_at <= ? OR expires_at <= ?",
+        (now - settings.audit_keep_secs, now - settings.audit_keep_secs),
+    )
+
+
 def units(db: Connection, now: float, _: EngineSettings) -> int:
     """Remove the rows of connections that have not written for a day."""
     return db.run("DELETE FROM units WHERE used_at <= ?", (now - _UNIT_KEPT_SECS,))
@@ -53,4 +69,6 @@ def ticks(db: Connection, now: float, _: EngineSettings) -> int:
     )
 
 
-DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (answers, notices, units, workers, ticks)
+DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (
+    answers, notices, deeds, keys, units, workers, ticks,
+)  # fmt: skip

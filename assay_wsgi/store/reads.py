@@ -9,10 +9,13 @@ from typing import NamedTuple
 from typing import Union
 
 from ..domain.model import Activity
+from ..domain.model import ApiKey
 from ..domain.model import Run
 from .connection import Connection
 from .mapping import ACTIVITIES
+from .mapping import API_KEYS
 from .mapping import RUNS
+from .needs import KEYRING
 from .pages import filled
 from .pages import size_of
 
@@ -150,9 +153,11 @@ def is_ready(db: Connection, kind: str, namespace: str, queue: str, names: Seque
     return db.one(sql, params) is not None
 
 
-def namespace_with_ready(db: Connection, kind: str, queue: str, now: float) -> str | None:
+def namespace_with_ready(
+    db: Connection, kind: str, queue: str, now: float, among: frozenset[str] | None = None
+) -> str | None:
     """Give the namespace whose work in a queue has been ready longest, or None where none has any."""
-    ready = next_ready(db, kind, [(namespace, queue) for namespace in namespaces(db)])
+    ready = next_ready(db, kind, [(name, queue) for name in (namespaces(db) if among is None else among)])
     due = [(moment, namespace) for (namespace, _), moment in ready.items() if moment <= now]
     return min(due)[1] if due else None
 
@@ -439,3 +444,23 @@ def namespace_counts(db: Connection, namespace: str) -> tuple[dict[str, int], in
         "SELECT COUNT(*) FROM workflow_workers WHERE namespace = ? AND retired_at IS NULL", (namespace,)
     )
     return dict(runs), schedules, workers
+
+
+# --------------------------------------------------------------------------------- keys and the audit log
+
+
+def api_key(db: Connection, key_hash: str) -> ApiKey | None:
+    """Give the key with this hash, whatever has become of it."""
+    row = db.one(f"SELECT {API_KEYS.listed} FROM api_keys WHERE key_hash = ?", (key_hash,))
+    return None if row is None else ApiKey._make(row)
+
+
+def api_keys(db: Connection) -> list[ApiKey]:
+    """Give the keys that are not revoked, the oldest first."""
+    found = db.rows(f"SELECT {API_KEYS.listed} FROM api_keys WHERE revoked_at IS NULL ORDER BY created_at, prefix")
+    return [ApiKey._make(row) for row in found]
+
+
+def key_was_made(db: Connection) -> bool:
+    """Say whether an API key was ever made."""
+    return bool(db.one("SELECT value FROM meta WHERE name = ?", (KEYRING,))[0])

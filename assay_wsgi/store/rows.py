@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from ..domain.change import Change
 from ..domain.model import Activity
+from ..domain.model import ApiKey
 from ..domain.model import Attempt
+from ..domain.model import Deed
 from ..domain.model import Event
 from ..domain.model import Followup
 from ..domain.model import Notice
@@ -25,6 +27,7 @@ from ..domain.model import Task
 from ..domain.model import Timer
 from ..domain.model import Worker
 from ..domain.requests import MAIN
+from .needs import KEYRING
 from .needs import Held
 from .needs import Missing
 from .needs import Needs
@@ -89,6 +92,9 @@ class Rows:
         self.open_activity_counts: dict[int, int] = {}
         self.signal_counts: dict[int, int] = {}
         self.schedules = ScheduleRows(self)
+        self.api_keys: dict[str, ApiKey] | None = None  # by hash, all there are; None = not loaded
+        self.key_was_made = False  # ever
+        self.keyring_is_held = False
         # what is to be written
         self.new_namespaces: dict[str, float] = {}
         self.created_namespaces: dict[str, float] = {}
@@ -112,6 +118,8 @@ class Rows:
         self.notices: list[Notice] = []
         self.new_answers: list[StoredAnswer] = []
         self.changed_workers: set[tuple[str, str]] = set()
+        self.changed_keys: set[str] = set()
+        self.deeds: list[Deed] = []
 
     # ------------------------------------------------------------------------------ what decisions ask
 
@@ -322,6 +330,14 @@ class Rows:
         schedules = (found is not None and found.schedules) or self.schedules.new_in(name)
         return Contents(runs=runs or new, schedules=schedules)
 
+    def keyring(self) -> tuple[list[ApiKey], bool]:
+        """Give all API keys, the oldest first, and whether one was ever made. Raises Held, Missing."""
+        if self.keyring_is_held:
+            raise Held
+        if self.api_keys is None:
+            raise Missing(Needs(keyring={KEYRING}))
+        return sorted(self.api_keys.values(), key=lambda key: key.created_at), self.key_was_made
+
     # ------------------------------------------------------------------------------ taking a Change
 
     def take(self, change: Change, now: float) -> None:
@@ -387,6 +403,11 @@ class Rows:
         self.followups.extend(change.followups)
         self.done_followups.update(change.done_followups)
         self.closed.extend(change.closed)
+        self.deeds.extend(change.deeds)
+        if change.api_keys and self.api_keys is not None:
+            self.api_keys.update({key.key_hash: key for key in change.api_keys})
+            self.changed_keys.update(key.key_hash for key in change.api_keys)
+            self.key_was_made = True
         for run_key in change.dropped_runs:
             self._drop(run_key)
         self.schedules.take(change)

@@ -120,6 +120,7 @@ def create(db: peewee.Database, dialect: Dialect, *, now: float, schema: Path = 
             _run(db, statement)
         for name in ("store_id", "epoch"):
             _stamp(db, name, secrets.token_hex(8))
+        _stamp(db, "first_key_made", "")
         _stamp(db, "schema_version", str(version))
         _stamp(db, "schema_hash", schema_hash(text, dialect))
         _insert(db, "namespaces", ("name", "created_at"), ("main", now))

@@ -367,12 +367,14 @@ class ApiKey(Model):
     key_hash = TextField(primary_key=True)
     prefix = TextField()
     label = TextField(null=True)
-    role = TextField()
+    roles = TextField()
     namespaces = TextField(null=True)
+    created_by = TextField()
     created_at = DoubleField()
     expires_at = DoubleField(null=True)
     last_used_at = DoubleField(null=True)
     revoked_at = DoubleField(null=True)
+    replaced_by = TextField(null=True)
 
     class Meta:
         table_name = "api_keys"

@@ -14,7 +14,9 @@ from ..domain.model import Run
 from .connection import Connection
 from .mapping import ACTIVITIES
 from .mapping import ANSWERS
+from .mapping import API_KEYS
 from .mapping import ATTEMPTS
+from .mapping import DEEDS
 from .mapping import EVENTS
 from .mapping import FOLLOWUPS
 from .mapping import NAMESPACES
@@ -30,6 +32,7 @@ from .mapping import WORKERS
 from .mapping import NamespaceRow
 from .mapping import NoticeRow
 from .mapping import Table
+from .needs import KEYRING
 from .needs import BeginAgain
 from .rows import Rows
 from .schedules import ScheduleRows
@@ -80,6 +83,11 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
         done = db.dialect.list_of(sorted(rows.done_followups))
         db.run(f"DELETE FROM followups WHERE {db.dialect.in_list('id')}", (done,))
     _insert_names(db, ANSWERS, sorted(rows.new_answers))
+    if rows.changed_keys and rows.api_keys is not None:
+        db.dialect.upsert(db, API_KEYS, [rows.api_keys[key] for key in sorted(rows.changed_keys)])
+        db.run("UPDATE meta SET value = ? WHERE name = ? AND value = ''", (repr(now), KEYRING))
+    if rows.deeds:
+        db.dialect.insert(db, DEEDS, rows.deeds)
     if rows.dropped_runs:
         _drop_runs(db, rows.dropped_runs)
 

@@ -18,7 +18,7 @@ ACTING = frozenset(
         "continue-as-new",
         "add",
     }
-    | {"complete", "fail", "heartbeat", "release", "create", "delete"}
+    | {"complete", "fail", "heartbeat", "release", "create", "delete", "rotate", "revoke"}
     | {"patch", "pause", "resume", "trigger", "backfill"}
 )
 
@@ -173,6 +173,26 @@ CASES = [
     ),
     Case("schedule/delete", "deleted", "nightly --idempotency-key k1"),
     Case("schedule/delete", "nobody", "nobody"),
+    Case("apikey/create", "all", "--label packer --role worker --role viewer --in main --expires-in 90d"),
+    Case("apikey/create", "everything", ""),
+    Case("apikey/create", "known", "--label ci --idempotent"),
+    Case("apikey/create", "no_role", "--role owner"),
+    Case("apikey/create", "no_span", "--expires-in soon"),
+    Case("apikey/create", "no_backend", "--backend mysql://keys"),
+    Case("apikey/list", "all", ""),
+    Case("apikey/list", "part", "--limit 1 --offset 1"),
+    Case("apikey/list", "of_namespace", "--namespace main"),
+    Case("apikey/list", "no_backend", "--backend mysql://keys"),
+    Case("apikey/rotate", "soon", "assay_0123abcd... --grace 1h"),
+    Case("apikey/rotate", "nobody", "assay_ffffffff"),
+    Case("apikey/rotate", "no_backend", "assay_0123abcd --backend mysql://keys"),
+    Case("apikey/revoke", "gone", "assay_0123abcd"),
+    Case("apikey/revoke", "root", "assay_00000000"),
+    Case("apikey/revoke", "no_backend", "assay_0123abcd --backend mysql://keys"),
+    Case("audit", "all", ""),
+    Case("audit", "page", "--limit 1 --all"),
+    Case("audit", "filtered", "--principal unknown@192.0.2.7 --action workflows_cancel --target order-1"),
+    Case("audit", "refused", "--outcome unauthorized --after 1700000000 --before 1800000000 --namespace main"),
     Case("namespace/create", "made", "fresh"),
     Case("namespace/create", "taken", "other"),
     Case("namespace/list", "all", ""),

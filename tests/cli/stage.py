@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import pty
+import re
 import sys
 import termios
 import threading
@@ -23,7 +24,14 @@ from werkzeug.serving import make_server
 from assay_wsgi import __version__
 from assay_wsgi.app import create_app
 from assay_wsgi.cli.main import cli
+from assay_wsgi.domain.model import Deed
+from assay_wsgi.domain.requests import NewKey
 from assay_wsgi.engine import Engine
+from assay_wsgi.engine.acting import Actor
+from assay_wsgi.engine.acting import acting
+from assay_wsgi.engine.operations import CreateKey
+from assay_wsgi.engine.operations import Keyed
+from assay_wsgi.settings import EngineSettings
 from assay_wsgi.settings import Settings
 from tests.api.played_worker import WorkerOverHttp
 from tests.conftest import Clock
@@ -79,6 +87,7 @@ def _played() -> tuple[bytes, float]:
         clock, file = Clock(), Path(directory, "assay.db")
         engine = Engine.open(f"sqlite://{file}", clock=clock)
         _play(create_app(Settings(), engine).test_client(), clock)
+        _make_keys(engine, clock)
         engine.close()
         assert [path.name for path in file.parent.glob("assay.db-wal")] == []  # all of it is in the one file
         return file.read_bytes(), clock.now
@@ -140,6 +149,20 @@ def _play(client: Any, clock: Clock) -> None:
     assert client.post("/api/v1/schedules/busy/trigger").json["outcome"] == "started"
 
 
+def _make_keys(engine: Engine, clock: Clock) -> None:
+    """Two API keys, and what the audit log says of the second and of one who had none."""
+    for label, digits, roles, namespaces in (
+        ("root", "00000000", ("admin", "worker"), None),
+        ("ci", "0123abcd", ("operator",), ("main", "other")),
+    ):
+        with acting(Actor(name="ada", action="api_keys_create", request_id=f"r-{label}", audited=label == "ci")):
+            wanted = NewKey(label=label, roles=roles, namespaces=namespaces)
+            engine.committer.do(Keyed.of(CreateKey(None, wanted, f"assay_{digits * 8}", "ada"), None, EngineSettings()))
+    engine.note_refusal(
+        Deed(clock.now, "unknown@192.0.2.7", "workflows_cancel", "main", "order-1", "unauthorized", "r-3")
+    )
+
+
 def call(monkeypatch: Any, *arguments: str, terminal: bool = False, stdin: str = "") -> Said:
     """Call the command line in this process, with real pipes or a real terminal at its ends."""
     ends = [_End(terminal), _End(terminal)]
@@ -185,5 +208,10 @@ class _End:
 
 
 def settled(text: str, url: str) -> str:
-    """Leave out what differs from call to call."""
+    """Leave out what differs from call to call: an API key that was drawn, too."""
+    text = re.sub(r"assay_(?!0{8}|01234567|0123abcd|f{8})[0-9a-f]{8}(?P<rest>[0-9a-f]{56})?", _drawn, text)
     return text.replace(url, "URL").replace(__version__, "VERSION")
+
+
+def _drawn(found: re.Match[str]) -> str:
+    return "KEY" if found["rest"] else "PREFIX"

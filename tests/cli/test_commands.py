@@ -71,21 +71,58 @@ def test_serve_without_its_sidecar(assay, supervised, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("flags", "environ"),
     [
-        ["--auth-api-key"],
-        ["--auth-issuer", "https://id.example"],
-        ["--auth-audience", "assay"],
-        ["--generate-api-key"],
-        ["--list-api-keys"],
+        (["--auth-api-key"], {"ASSAY_AUTH_API_KEY": "1"}),
+        (
+            ["--auth-issuer", "https://id.example", "--auth-audience", "assay"],
+            {"ASSAY_AUTH_ISSUER": "https://id.example", "ASSAY_AUTH_AUDIENCE": "assay"},
+        ),
     ],
+    ids=str,
 )
-def test_authentication_is_refused_while_there_is_none(assay, supervised, flags):
-    result = assay("serve", *flags)
+def test_who_is_let_in_is_handed_on_and_then_other_machines_are_served(assay, supervised, tmp_path, flags, environ):
+    result = assay("serve", "--backend", f"sqlite://{tmp_path}/a.db", "--host", "0.0.0.0", "--port", "0", *flags)
+
+    assert result.exit_code == 0, result.output
+    assert supervised[0].environ.items() >= environ.items()
+
+
+def test_no_auth_wins_over_the_environment(assay, supervised, tmp_path):
+    result = assay(
+        "serve", "--backend", f"sqlite://{tmp_path}/a.db", "--port", "0", "--no-auth", ASSAY_AUTH_API_KEY="1",
+        ASSAY_AUTH_ISSUER="https://id.example",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    assert (supervised[0].environ["ASSAY_AUTH_API_KEY"], supervised[0].environ["ASSAY_AUTH_ISSUER"]) == ("0", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--no-auth", "--auth-api-key"], "either callers are asked who they are or they are not"),
+        (["--insecure-no-auth", "--auth-issuer", "https://id.example"], "either callers are asked"),
+        (["--auth-issuer", "https://id.example"], "ASSAY_AUTH_AUDIENCE"),
+        (["--auth-issuer", "http://id.example", "--auth-audience", "a"], "ASSAY_AUTH_ISSUER"),
+        (["--auth-audience", "assay"], "--auth-issuer must say whose"),
+    ],
+    ids=str,
+)
+def test_a_door_that_cannot_be_meant_is_refused_before_anything_starts(assay, supervised, tmp_path, flags, said):
+    result = assay("serve", "--backend", f"sqlite://{tmp_path}/a.db", *flags)
 
     assert result.exit_code == 2
-    assert f"{flags[0]}: authentication is not in this version yet" in result.output
+    assert said in result.output
     assert supervised == []
+
+
+def test_a_bootstrap_token_that_is_guessed_soon_is_refused_and_never_shown(assay, supervised, tmp_path):
+    result = assay("serve", "--backend", f"sqlite://{tmp_path}/a.db", ASSAY_BOOTSTRAP_TOKEN="hunter2")
+
+    assert result.exit_code == 2
+    assert "ASSAY_BOOTSTRAP_TOKEN: what is set will not do: at least 32 visible ASCII characters" in result.output
+    assert "hunter2" not in result.output
 
 
 def test_other_machines_are_let_in_only_when_that_is_said(assay, supervised, tmp_path):
@@ -95,6 +132,7 @@ def test_other_machines_are_let_in_only_when_that_is_said(assay, supervised, tmp
     by_environment = assay("serve", *backend, ASSAY_BIND="0.0.0.0:0")
     assert (refused.exit_code, by_environment.exit_code) == (2, 2)
     assert "0.0.0.0 can be reached from other machines" in refused.output
+    assert "--auth-api-key" in refused.output
     assert supervised == []
 
     allowed = assay("serve", *backend, "--host", "0.0.0.0", "--port", "0", "--insecure-no-auth")

@@ -141,6 +141,9 @@ READS = [
     _api("GET", "/workers", 422, "invalid_filter", lambda w: w.get("/workers", colour="red")),
     _api("GET", "/queues", 422, "invalid_filter", lambda w: w.get("/queues", colour="red")),
     _api("GET", "/backlog", 422, "invalid_filter", lambda w: w.get("/backlog", colour="red")),
+    _api("GET", "/api-keys", 422, "invalid_filter", lambda w: w.get("/api-keys", colour="red")),
+    _api("GET", "/audit", 422, "invalid_filter", lambda w: w.get("/audit", colour="red")),
+    _api("GET", "/audit", 422, "out_of_range", lambda w: w.get("/audit", limit=0)),
     _api("GET", "/namespaces", 422, "invalid_filter", lambda w: w.get("/namespaces", colour="red")),
     _api("GET", "/namespaces/<name>", 404, "namespace_not_found", lambda w: w.get(f"/namespaces/{w.id('none')}")),
 ]  # fmt: skip
@@ -187,6 +190,15 @@ ACTS = [
          lambda w: w.post(f"/workflows/{w.started()}/activities", {"name": "a", "seq": 0})),
     _api("POST", "/namespaces", 422, "missing_field", lambda w: w.post("/namespaces", {})),
     _api("POST", "/namespaces", 409, "namespace_exists", lambda w: w.post("/namespaces", {"name": "main"})),
+    _api("POST", "/api-keys", 422, "invalid_value", lambda w: w.post("/api-keys", {"roles": ["owner"]})),
+    _api("POST", "/api-keys", 422, "invalid_value", lambda w: w.post("/api-keys", {"roles": []})),
+    _api("POST", "/api-keys", 422, "out_of_range", lambda w: w.post("/api-keys", {"namespaces": []})),
+    _api("POST", "/api-keys", 422, "missing_field", lambda w: w.post("/api-keys", {"idempotent": True})),
+    _api("POST", "/api-keys", 422, "out_of_range", lambda w: w.post("/api-keys", {"expires_in_secs": 0})),
+    _api("POST", "/api-keys", 422, "invalid_type", lambda w: w.post("/api-keys", {"expires_in_secs": "30d"})),
+    _api("POST", "/api-keys/<prefix>/rotate", 404, "not_found", lambda w: w.post("/api-keys/assay_0/rotate", {})),
+    _api("POST", "/api-keys/<prefix>/rotate", 409, "key_replaced", lambda w: _rotated_before(w)),
+    _api("DELETE", "/api-keys/<prefix>", 404, "not_found", lambda w: w.delete("/api-keys/assay_00000000...")),
     _api("DELETE", "/namespaces/<name>", 404, "namespace_not_found", lambda w: w.delete(f"/namespaces/{w.id('none')}")),
     _api("DELETE", "/namespaces/<name>", 409, "namespace_protected", lambda w: w.delete("/namespaces/main")),
     _api("DELETE", "/namespaces/<name>", 409, "namespace_not_empty",
@@ -344,6 +356,12 @@ SCHEDULES = [
 ]  # fmt: skip
 
 REFUSALS = [*UNREADABLE, *STARTS, *READS, *ACTS, *TURNS, *AMBIGUOUS, *SCHEDULES]
+
+
+def _rotated_before(w: Caller) -> requests.Response:
+    path = f"/api-keys/{w.post('/api-keys', {'roles': ['viewer']}).json()['prefix']}/rotate"
+    w.post(path, []).raise_for_status()
+    return w.post(path, [])
 
 
 def _another_name(w: Caller) -> requests.Response:

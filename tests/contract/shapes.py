@@ -32,6 +32,7 @@ SCHEDULE = {
 }  # fmt: skip
 NAMESPACE = {"name", "created_at"}
 STATS = {"namespace", "total_workflows", "running", "pending", "completed", "failed", "schedules", "workers"}
+API_KEY = {"prefix", "label", "created_at", "roles", "namespaces", "expires_at", "last_used_at"}
 QUEUE = {"queue", "pending_activities", "running_activities", "workers"}
 BACKLOG = {"queue", "workers", "silent_workers", "unpolled_secs", "waiting", "failing"}
 EXCHANGED = {"results", "workflow_tasks", "activity_tasks", "heartbeats", "retry_after", "drain"}

@@ -97,6 +97,11 @@ def _made(w: Caller) -> str:
     return name
 
 
+def _key(w: Caller) -> str:
+    """Make an API key that nobody would miss."""
+    return str(w.post("/api-keys", {"roles": ["viewer"]}).json()["prefix"])
+
+
 def _second_time(w: Caller, path: str, body: dict[str, Any]) -> requests.Response:
     w.post(path, body)
     return w.post(path, body)
@@ -261,6 +266,18 @@ SERVICE = [
          is_={"ok": True, "done": True}),
     _api("DELETE", "/namespaces/<name>", 200, lambda w: w.delete(f"/namespaces/{_in_namespace(w)}", force="true"),
          is_={"ok": True, "done": True, "deleted_workflows": 1}),
+    _api("POST", "/api-keys", 201, lambda w: w.post("/api-keys", {"label": w.id("key")}),
+         has={*shapes.API_KEY, "plaintext"}, says={"roles": ["admin", "worker"], "namespaces": None}),
+    _api("POST", "/api-keys", 201,
+         lambda w: w.post("/api-keys", {"roles": ["viewer"], "namespaces": ["main"], "expires_in_secs": 60}),
+         has={*shapes.API_KEY, "plaintext"}, says={"label": None, "roles": ["viewer"], "namespaces": ["main"]}),
+    _api("POST", "/api-keys", 200, lambda w: _second_time(w, "/api-keys", {"label": w.id("key"), "idempotent": True}),
+         has=shapes.API_KEY),
+    _api("GET", "/api-keys", 200, lambda w: [_key(w), w.get("/api-keys")][1], has=shapes.API_KEY),
+    _api("POST", "/api-keys/<prefix>/rotate", 201, lambda w: w.post(f"/api-keys/{_key(w)}/rotate", []),
+         has={*shapes.API_KEY, "plaintext"}, says={"replaced_by": None}),
+    _api("DELETE", "/api-keys/<prefix>", 204, lambda w: w.delete(f"/api-keys/{_key(w)}")),
+    _api("GET", "/audit", 200, lambda w: w.get("/audit"), is_=[]),
     _api("GET", "/queues", 200, lambda w: w.get("/queues", namespace=_in_namespace(w)), has=shapes.QUEUE),
     _api("GET", "/backlog", 200, lambda w: w.get("/backlog", namespace=_in_namespace(w)), has=shapes.BACKLOG),
     _api("GET", "/health", 200, lambda w: w.get("/health"), is_={"status": "ok", "service": "assay-workflow"}),

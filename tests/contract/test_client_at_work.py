@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC
 from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -276,3 +277,26 @@ def test_namespaces_are_made_counted_and_deleted_with_what_they_hold(place: Assa
         assert name not in [one["name"] for one in client.namespaces.list()]
         with pytest.raises(NotFound):
             client.namespaces.stats(name)
+
+
+def test_keys_are_made_rotated_and_revoked_and_the_audit_log_is_read(place: Assay) -> None:
+    label = f"packer-{place.namespace}"
+    with Client(place.url, namespace=place.namespace) as client:
+        made = client.api_keys.create(
+            label, roles=["worker"], namespaces=[place.namespace], expires_in=timedelta(days=1)
+        )
+        again = client.api_keys.create(label, idempotent=True)
+        successor = client.api_keys.rotate(made["prefix"], grace=60)
+
+        assert made["plaintext"].startswith(made["prefix"][:14])
+        assert made["expires_at"] - made["created_at"] == pytest.approx(86_400)
+        assert (again["prefix"], "plaintext" in again) == (made["prefix"], False)
+        assert [one["prefix"] for one in client.api_keys.list(place.namespace)] == [made["prefix"], successor["prefix"]]
+        with pytest.raises(Conflict):
+            client.api_keys.rotate(made["prefix"])
+        client.api_keys.revoke(successor["prefix"])
+        with pytest.raises(NotFound):
+            client.api_keys.revoke(successor["prefix"])
+        with pytest.raises(Invalid):
+            client.api_keys.create(roles=["owner"])
+        assert list(client.audit(after=datetime.now(UTC), outcome="done")) == []

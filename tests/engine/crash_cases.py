@@ -48,6 +48,7 @@ from assay_wsgi.engine.operations import TerminateRun
 from tests.engine.crash_backoffs import BACKOFFS
 from tests.engine.crash_families import FAMILIES
 from tests.engine.crash_families import FAMILY_PAIRS
+from tests.engine.crash_keys import KEYS
 from tests.engine.crash_schedules import SCHEDULE_PAIRS
 from tests.engine.crash_schedules import SCHEDULES
 from tests.engine.crash_steps import NOW
@@ -476,6 +477,7 @@ CASES = (
     *BACKOFFS,
     *FAMILIES,
     *SCHEDULES,
+    *KEYS,
 )
 
 

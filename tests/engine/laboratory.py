@@ -21,6 +21,7 @@ from assay_wsgi.domain.errors import OutcomeUnknown
 from assay_wsgi.domain.errors import Unavailable
 from assay_wsgi.domain.tokens import hashed
 from assay_wsgi.engine import Engine
+from assay_wsgi.jsontext import loads
 from assay_wsgi.settings import EngineSettings
 from assay_wsgi.store import fsck
 from assay_wsgi.store.liveness import Beats
@@ -248,6 +249,9 @@ def _tables(db: Any) -> dict[str, list[str]]:
 def _namespace_of(table: str, row: Mapping[str, Any], owner: Mapping[int, str]) -> str:
     if table == "namespaces":
         return str(row["name"])
+    if table == "api_keys":
+        (namespace,) = loads(row["namespaces"])
+        return str(namespace)
     if "namespace" in row:
         return str(row["namespace"])
     keys = [row[name] for name in ("schedule_key", "run_key") if name in row]
@@ -258,14 +262,14 @@ def _namespace_of(table: str, row: Mapping[str, Any], owner: Mapping[int, str]) 
 
 def _lasting(table: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Leave out what counts the database's transactions."""
-    dropped = {"mark", "feed_mark"} | ({"id"} if table in ("notices", "followups") else set())
+    dropped = {"mark", "feed_mark"} | ({"id"} if table in ("notices", "followups", "audit_log") else set())
     return tuple(value for name, value in row.items() if name not in dropped)
 
 
 def _normal(namespace: str, tables: Mapping[str, list[tuple[Any, ...]]]) -> Dump:
     """Name keys, tokens and the namespace by where they first appear."""
     names: dict[str, str] = {namespace: "NS"}
-    pattern = re.compile(rf"[0-9a-f]{{64}}|\b7\d{{12}}\b|{namespace}")
+    pattern = re.compile(rf"[0-9a-f]{{64}}|assay_[0-9a-f]{{8}}|\b7\d{{12}}\b|{namespace}")
     dump: list[tuple[str, Any]] = []
     for table, rows in tables.items():
         texts = [repr(row) for row in rows]
@@ -285,7 +289,7 @@ def _is_trouble(error: BaseException | None) -> bool:
 def _said(outcome: Outcome, namespace: str) -> Any:
     if outcome.error is not None:
         return type(outcome.error)
-    return re.sub(rf"{namespace}|7\d{{12}}", "<>", repr(outcome.answer))
+    return re.sub(rf"{namespace}|7\d{{12}}|assay_[0-9a-f]{{8}}", "<>", repr(outcome.answer))
 
 
 def reference_of(laboratory: Laboratory, case: Case) -> Reference:

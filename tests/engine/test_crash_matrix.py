@@ -26,6 +26,7 @@ from assay_wsgi.engine.operations import OnRun
 from assay_wsgi.engine.operations import OnSchedule
 from assay_wsgi.engine.operations import OnTask
 from assay_wsgi.engine.operations import Operation
+from assay_wsgi.engine.operations.keys import OnKeys
 from assay_wsgi.settings import EngineSettings
 from assay_wsgi.store.needs import Needs
 from assay_wsgi.store.rows import Rows
@@ -107,7 +108,7 @@ def test_each_class_of_operation_is_in_the_matrix(laboratory: Laboratory) -> Non
     handed_in |= {type(one.operation) for act in acts for one in act.operations if isinstance(one, Keyed)}
     takers = [act.taker for act in acts if act.taker is not None]
 
-    assert handed_in == set(_subclasses(Operation)) - {OnRun, OnActivity, OnTask, OnSchedule}
+    assert handed_in == set(_subclasses(Operation)) - {OnRun, OnActivity, OnTask, OnSchedule, OnKeys}
     assert any(taker.workflow_slots for taker in takers)
     assert any(taker.activity_slots for taker in takers)
     assert any(act.beats for act in acts)

@@ -63,6 +63,11 @@ def no_namespace_locks() -> None:
     Postgres.delete_lock = lambda self, *, wait: ""  # type: ignore[method-assign]
 
 
+def no_keyring_lock() -> None:
+    """PostgreSQL: who makes or ends an API key looks at all of them, and does not lock what guards them."""
+    Postgres.delete_lock = lambda self, *, wait: ""  # type: ignore[method-assign]
+
+
 def no_begin_immediate() -> None:
     """SQLite: no writer has the file for itself; there is no BEGIN, and nobody queues at the turnstile."""
     no_turnstile()
@@ -118,6 +123,7 @@ IN_THE_PROCESS: dict[str, Callable[[], None]] = {
     "SKIP LOCKED": no_skip_locked,
     "session share lock": no_share_lock,
     "namespace locks": no_namespace_locks,
+    "keyring lock": no_keyring_lock,
     "BEGIN IMMEDIATE": no_begin_immediate,
     "IMMEDIATE": begin_deferred,
     "turnstile": no_turnstile,

@@ -23,6 +23,7 @@ from assay_wsgi.domain.errors import AssayError
 from assay_wsgi.domain.requests import ActivityReport
 from assay_wsgi.domain.requests import Exchange
 from assay_wsgi.domain.requests import Idempotency
+from assay_wsgi.domain.requests import NewKey
 from assay_wsgi.domain.requests import Poll
 from assay_wsgi.domain.requests import RunRef
 from assay_wsgi.domain.requests import SchedulePatch
@@ -203,6 +204,19 @@ class Racer:
         """Add an activity to a run from outside. Gives whether it is new."""
         _, created = self.engine.activities.add(_ref(workflow_id), ScheduleActivity(seq=seq, name="work"))
         return created
+
+    def first_key(self) -> Any:
+        """Make an API key, if none was ever made."""
+        record, _ = self.engine.api_keys.create(NewKey(first=True))
+        return record["prefix"]
+
+    def revoke_key(self, prefix: str) -> Any:
+        """End an API key."""
+        return self.engine.api_keys.revoke(prefix)
+
+    def rotate_key(self, prefix: str) -> Any:
+        """Replace an API key."""
+        return self.engine.api_keys.rotate(prefix)["prefix"]
 
     def delete_namespace(self, name: str) -> Any:
         """Delete a namespace that is empty."""

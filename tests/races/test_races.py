@@ -28,6 +28,7 @@ two who take one tick of a schedule          schedule lock, unique (*)    BEGIN 
 a pause, change, deletion against a tick     schedule lock                BEGIN IMMEDIATE
 a trigger against a tick                     schedule lock                BEGIN IMMEDIATE
 a run's end against the tick it is awaited by   the sidecar's look for what waits for nothing, on both
+first keys; two who end the last; rotations  keyring lock                 BEGIN IMMEDIATE
 a host's start and the service's             unique index (open id)       host's lock (with the turnstile)
 a host's signal while its run closes         run lock                     host's lock (with the turnstile)
 
@@ -64,6 +65,11 @@ from .ground import events
 from .ground import given_taken_runs
 from .hosts import a_hosts_signal_during_a_close
 from .hosts import a_hosts_start_and_the_services
+from .keys import a_crowd_of_first_keys
+from .keys import endings_of_the_last_keys
+from .keys import two_first_keys
+from .keys import two_rotations_of_one_key
+from .keys import two_who_end_the_last_keys
 from .leases import a_claim_while_its_worker_begins_anew
 from .leases import a_claim_while_its_worker_ends
 from .leases import a_poller_beside_one_that_claims
@@ -120,6 +126,7 @@ class Race:
 
 LOCKS = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("run lock",)}
 OF_SCHEDULES = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("schedule lock",)}
+KEYRING = {"sqlite": ("BEGIN IMMEDIATE",), "postgres": ("keyring lock",)}
 UNNUMBERED = {kind: (*locks, "unique index (event numbers)") for kind, locks in LOCKS.items()}
 RACES = (
     Race(
@@ -208,6 +215,12 @@ RACES = (
         {kind: (*taken, "unique index (open id)") for kind, taken in UNNUMBERED.items()}, "the chain forks",
         1, continuations_of_one_run, (20, 200),
     ),
+    Race("first keys", two_first_keys, KEYRING, "2 first keys were made", 1, a_crowd_of_first_keys, (1, 20)),
+    Race(
+        "two who end the last keys", two_who_end_the_last_keys, KEYRING, "0 admins are left", 1,
+        endings_of_the_last_keys, (10, 40),
+    ),
+    Race("two rotations of a key", two_rotations_of_one_key, KEYRING, "not one rotation: Counter({'ok': 2})"),
     Race(
         "two who take a tick", two_who_take_a_tick,
         {kind: (*taken, "unique index (open id)", "unique index (ticks)") for kind, taken in OF_SCHEDULES.items()},

@@ -36,6 +36,10 @@ class Plant:
         return self.name
 
 
+A_KEY = (  # with its end, and its successor
+    "INSERT INTO api_keys (key_hash, prefix, roles, created_by, created_at, expires_at, replaced_by) "
+    f"VALUES ('h', 'mine', '[]', 'me', {NOW}, %s)"
+)
 FALSE = "(1 = 0)"  # in both databases
 
 
@@ -223,6 +227,11 @@ PLANTS = (
     plant("namespaces", run_set(DONE, "namespace = 'nowhere'")),
     plant("keys", f"UPDATE key_blocks SET next_key = {CANCELLED_ORPHAN}"),
     plant("keys", "DELETE FROM key_blocks"),
+    plant("api_keys", A_KEY % "NULL, NULL"),
+    *(
+        plant("api_keys", "UPDATE meta SET value = '1' WHERE name = 'first_key_made'", A_KEY % rest)
+        for rest in (f"{NOW - 1}, NULL", "NULL, 'other'", f"{LATER}, 'mine'")
+    ),
     plant("notice_mark", "UPDATE notices SET mark = NULL"),
     plant("overdue_lease", f"UPDATE workflow_tasks SET deadline_at = {NOW - 11} WHERE run_key = {LEASED}"),
     plant("overdue_activity", activity_set(2, f"deadline_at = {NOW - 11}")),

@@ -31,7 +31,18 @@ def url_of(host: str, port: int) -> str:
 
 def start_line(settings: Settings, host: str, port: int) -> str:
     """What a person wants to know of a server that starts."""
+    return f"assay {__version__} at {url_of(host, port)}, database {settings.backend.shown}, {_door(settings)}"
+
+
+def _door(settings: Settings) -> str:
+    """Say who is let in, loudly where that is everybody."""
+    asked = ["API keys"] if settings.auth.api_keys else []
+    if settings.jwt.issuer:
+        everything = (
+            "" if settings.jwt.role_claim else ": each of them may do everything, ASSAY_AUTH_ROLE_CLAIM is unset"
+        )
+        asked.append(f"tokens of {settings.jwt.issuer}{everything}")
+    if asked:
+        return f"for {' and '.join(asked)}"
     reach = "whoever reaches it may do anything" if settings.http.insecure_no_auth else "loopback only"
-    return (
-        f"assay {__version__} at {url_of(host, port)}, database {settings.backend.shown}, no authentication ({reach})"
-    )
+    return f"no authentication ({reach})"

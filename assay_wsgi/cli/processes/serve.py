@@ -11,6 +11,7 @@ import click
 
 from ...settings import Settings
 from ...settings import SettingsError
+from .. import hostkeys
 from .. import logs
 from ..options import backend_option
 from ..options import with_settings
@@ -24,51 +25,58 @@ log = logging.getLogger(__name__)
 KILL_AFTER_SECS = 5.0  # beyond the time that the web processes are given
 
 
-def _refuse_keys(_context: click.Context, option: click.Parameter, value: bool) -> None:
-    """An option of the reference that would make or show keys: there is nothing that would ask for them."""
-    if value:
-        raise click.UsageError(f"{option.opts[0]}: authentication is not in this version yet, so there are no keys")
-
-
 @click.command()
 @backend_option
 @click.option("--host", help="Where to listen.  [default: the host of $ASSAY_BIND, else 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [default: 8080]")
 @click.option("--no-auth", is_flag=True, help="Ask nobody who they are (the default, on loopback only).")
 @click.option("--insecure-no-auth", is_flag=True, help="Ask nobody who they are, beyond loopback too.")
-@click.option("--auth-api-key", is_flag=True, help="Not in this version yet.")
-@click.option("--auth-issuer", metavar="URL", help="Not in this version yet.")
-@click.option("--auth-audience", metavar="NAME", help="Not in this version yet.")
+@click.option("--auth-api-key", is_flag=True, help="Ask callers for an API key.  [env: ASSAY_AUTH_API_KEY]")
 @click.option(
-    "--generate-api-key", is_flag=True, expose_value=False, callback=_refuse_keys, help="Not in this version yet."
+    "--auth-issuer", metavar="URL", help="Ask callers for a token (JWT) of this issuer.  [env: ASSAY_AUTH_ISSUER]"
 )
-@click.option(
-    "--list-api-keys", is_flag=True, expose_value=False, callback=_refuse_keys, help="Not in this version yet."
-)
+@click.option("--auth-audience", metavar="NAME", help="What the tokens are for.  [env: ASSAY_AUTH_AUDIENCE]")
+@click.option("--generate-api-key", is_flag=True, help="Make an API key that may do everything, print it, and end.")
+@click.option("--list-api-keys", is_flag=True, help="List the API keys, and end.")
 @click.option("--no-sidecar", is_flag=True, help="Without the sidecar: run `assay sidecar` yourself.")
 def serve(
     *,
     backend: str | None,
     host: str | None,
     port: int | None,
-    no_auth: bool,  # noqa: ARG001  what it asks for is so anyway
+    no_auth: bool,
     insecure_no_auth: bool,
     auth_api_key: bool,
     auth_issuer: str | None,
     auth_audience: str | None,
+    generate_api_key: bool,
+    list_api_keys: bool,
     no_sidecar: bool,
 ) -> None:
     """Run the service: the web processes and the sidecar, started again when they die.
 
     SIGTERM and Ctrl-C end it in peace. SIGHUP replaces its processes by new ones, and no request fails.
     """
-    _refuse_authentication(auth_api_key, auth_issuer, auth_audience)
-    settings, environ = with_settings(backend, {"ASSAY_INSECURE_NO_AUTH": "1"} if insecure_no_auth else None)
+    if (no_auth or insecure_no_auth) and (auth_api_key or auth_issuer or auth_audience):
+        raise click.UsageError(
+            "either callers are asked who they are or they are not: --auth-... goes with no --no-auth"
+        )
+    asked = _asked(auth_api_key, auth_issuer, auth_audience, nobody=no_auth or insecure_no_auth)
+    if insecure_no_auth:
+        asked["ASSAY_INSECURE_NO_AUTH"] = "1"
+    settings, environ = with_settings(backend, asked)
     if settings.backend.in_memory:
         raise click.UsageError(
             "sqlite://:memory: lives in one process and the service has several: name a file, "
             "or embed the engine (README)"
         )
+    if generate_api_key:
+        hostkeys.print_new_key(settings)
+        return
+    if list_api_keys:
+        hostkeys.print_keys(settings)
+        return
+    _refuse_issuer(settings)
     bound_host, bound_port = settings.address
     bound_host = host or bound_host
     bound_port = bound_port if port is None else port
@@ -130,22 +138,28 @@ def _commands(
     return commands
 
 
-def _refuse_authentication(api_key: bool, issuer: str | None, audience: str | None) -> None:
-    """Better no server than one that lets everybody in although it was told not to."""
-    asked = [
-        name
-        for name, given in (
-            ("--auth-api-key", api_key),
-            ("--auth-issuer", issuer),
-            ("--auth-audience", audience),
-        )
-        if given
-    ]
-    if asked:
-        raise click.UsageError(
-            f"{', '.join(asked)}: authentication is not in this version yet. Without it the server listens "
-            "on loopback; put a proxy that authenticates before it"
-        )
+def _asked(api_key: bool, issuer: str | None, audience: str | None, *, nobody: bool) -> dict[str, str]:
+    """Give what the options say of who is let in, as settings; what none of them names stays as it is set."""
+    if nobody:
+        return {"ASSAY_AUTH_API_KEY": "0", "ASSAY_AUTH_ISSUER": "", "ASSAY_AUTH_AUDIENCE": ""}
+    said = {
+        "ASSAY_AUTH_API_KEY": "1" if api_key else None, "ASSAY_AUTH_ISSUER": issuer, "ASSAY_AUTH_AUDIENCE": audience,
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _refuse_issuer(settings: Settings) -> None:
+    """Say once what each web process would say of an issuer that cannot be trusted so."""
+    if not settings.jwt.issuer:
+        if settings.jwt.audience:
+            raise click.UsageError("--auth-audience says what tokens are for: --auth-issuer must say whose")
+        return
+    from ...auth.trust import Trust
+
+    try:
+        Trust.of(settings.jwt)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _refuse_open_door(settings: Settings, host: str) -> None:

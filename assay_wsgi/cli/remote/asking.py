@@ -109,3 +109,18 @@ class Moment(click.ParamType[Any]):
                 param,
                 ctx,
             )
+
+
+class Span(click.ParamType[float]):
+    """A span of time: a number and its unit, as in 90d or 12h. It is seconds to the command."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        if isinstance(value, float):
+            return value
+        found = _AGO.fullmatch(value)
+        if found is None:
+            self.fail(f"'{value}' is no span of time: write 90d, 12h, 30m or 45s", param, ctx)
+        return float(found[1]) * _UNIT_SECS[found[2]]

@@ -176,7 +176,9 @@ def next_page(reply: Reply) -> dict[str, str]:
     for link in parse_header_links(reply.headers.get("Link") or ""):
         if link.get("rel") == "next":
             asked = parse_qs(urlsplit(link["url"]).query)
-            return {name: asked[name][0] for name in ("cursor", "after_seq", "before_seq") if name in asked}
+            return {
+                name: asked[name][0] for name in ("cursor", "after_seq", "before_seq", "before_id") if name in asked
+            }
     return {}
 
 

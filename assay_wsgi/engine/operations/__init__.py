@@ -11,6 +11,9 @@ from .activities import BeatActivity
 from .activities import OnActivity
 from .activities import ReleaseActivity
 from .activities import ReportActivity
+from .keys import CreateKey
+from .keys import RevokeKey
+from .keys import RotateKey
 from .leases import ExpireActivity
 from .leases import ExpireTask
 from .leases import GiveBackActivity
@@ -18,6 +21,7 @@ from .leases import GiveBackTask
 from .namespaces import CreateNamespace
 from .namespaces import DeleteNamespace
 from .operation import Keyed
+from .operation import OnBehalf
 from .operation import Operation
 from .runs import CancelRun
 from .runs import ContinueRun
@@ -52,9 +56,10 @@ from .workers import RetireWorker
 
 __all__ = [
     "AddActivity", "BackfillSchedule", "BeatActivity", "BeatTask", "BeginSession", "CancelRun", "ChangeSchedule",
-    "ContinueRun", "CreateNamespace", "CreateSchedule", "DeleteNamespace", "DropRun", "DropSchedule", "EndSession",
-    "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup", "FireSchedule", "FireTimer", "GiveBackActivity",
-    "GiveBackTask", "Keyed", "OnActivity", "OnRun", "OnSchedule", "OnTask", "Operation", "PauseSchedule",
-    "PostponeSchedule", "ReleaseActivity", "RemoveSchedule", "ReportActivity", "ResumeSchedule", "RetireWorker",
-    "RetryNow", "SignalRun", "SignalWithStart", "Start", "TakeTurn", "TaskLease", "TerminateRun", "TriggerSchedule",
+    "ContinueRun", "CreateKey", "CreateNamespace", "CreateSchedule", "DeleteNamespace", "DropRun", "DropSchedule",
+    "EndSession", "ExpireActivity", "ExpireRun", "ExpireTask", "FinishFollowup", "FireSchedule", "FireTimer",
+    "GiveBackActivity", "GiveBackTask", "Keyed", "OnActivity", "OnBehalf", "OnRun", "OnSchedule", "OnTask",
+    "Operation", "PauseSchedule", "PostponeSchedule", "ReleaseActivity", "RemoveSchedule", "ReportActivity",
+    "ResumeSchedule", "RetireWorker", "RetryNow", "RevokeKey", "RotateKey", "SignalRun", "SignalWithStart", "Start",
+    "TakeTurn", "TaskLease", "TerminateRun", "TriggerSchedule",
 ]  # fmt: skip

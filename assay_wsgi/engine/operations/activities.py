@@ -14,6 +14,8 @@ from ...domain.model import Activity
 from ...domain.model import Run
 from ...domain.requests import ActivityReport
 from ...domain.requests import Heartbeat
+from ...domain.requests import Where
+from ...domain.requests import is_within
 from ...domain.tokens import ActivityToken
 from ...domain.tokens import hashed
 from ...domain.tokens import read_activity_token
@@ -32,7 +34,7 @@ class OnActivity(Operation):
     """
 
     token: str | None
-    namespace: str | None
+    namespace: Where  # a token of another one is unknown
     activity_key: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -52,7 +54,7 @@ class OnActivity(Operation):
         """Give the run, the activity, the token as read and its hash. Raises LeaseLost, NotFound."""
         activity = rows.activity(self.key)
         run = None if activity is None else rows.run(activity.run_key)
-        if activity is None or run is None or self.namespace not in (None, run.namespace):
+        if activity is None or run is None or not is_within(run.namespace, self.namespace):
             if self.token is None:
                 raise NotFound(f"not found: activity {self.key}")
             raise LeaseLost("no activity has this token")

@@ -23,6 +23,10 @@ class CreateNamespace(Operation):
     name: str
     weight = 1
 
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.name, self.name
+
     def needs(self, needs: Needs) -> None:
         needs.namespaces.add(self.name)
 
@@ -39,6 +43,10 @@ class DeleteNamespace(Operation):
     name: str
     told: Mapping[str, Any] = field(default_factory=dict)  # what else the answer says
     weight = 5
+
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.name, self.name
 
     def needs(self, needs: Needs) -> None:
         needs.emptied.add(self.name)

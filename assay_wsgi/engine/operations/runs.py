@@ -31,6 +31,10 @@ class Start(Operation):
     request: StartRun
     workflow_id: str
 
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.request.namespace, self.workflow_id
+
     def needs(self, needs: Needs) -> None:
         name = (self.request.namespace, self.workflow_id)
         needs.names.add(name)
@@ -51,6 +55,10 @@ class OnRun(Operation):
     workflow_id: str
     run_key: int | None  # of the run_id that the caller gave; None = the newest
     run_id: str | None
+
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.namespace, self.workflow_id
 
     def needs(self, needs: Needs) -> None:
         if self.run_key is None:
@@ -107,6 +115,10 @@ class SignalWithStart(Operation):
     sent: SentSignal
     anew: bool = False  # the id was made for a new run: one that has it is a stranger's
     weight = 8
+
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.request.namespace, self.workflow_id
 
     def needs(self, needs: Needs) -> None:
         needs.names.add((self.request.namespace, self.workflow_id))

@@ -67,6 +67,10 @@ class CreateSchedule(Operation):
     wanted: NewSchedule
     weight = 2
 
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.wanted.namespace, self.wanted.name
+
     def needs(self, needs: Needs) -> None:
         needs.schedules.add((self.wanted.namespace, self.wanted.name))
         needs.schedule_counts.add(self.wanted.namespace)
@@ -88,6 +92,10 @@ class OnSchedule(Operation):
     namespace: str
     name: str
     weight = 2
+
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.namespace, self.name
 
     def needs(self, needs: Needs) -> None:
         needs.schedules.add((self.namespace, self.name))

@@ -24,6 +24,8 @@ from ...domain.errors import LeaseLost
 from ...domain.model import Run
 from ...domain.model import Timer
 from ...domain.requests import TurnReport
+from ...domain.requests import Where
+from ...domain.requests import is_within
 from ...domain.steps import Recorded
 from ...domain.tokens import hashed
 from ...domain.tokens import read_workflow_token
@@ -40,11 +42,11 @@ class TaskLease:
 
     run_key: int
     token_hash: str
-    namespace: str | None = None  # None = whatever namespace; else the token of another one is unknown
+    namespace: Where = None  # the token of another one is unknown
     workflow_id: str | None = None  # None = whatever id; else the run must have it
 
     @classmethod
-    def of_token(cls, token: str, namespace: str | None, workflow_id: str | None = None) -> TaskLease:
+    def of_token(cls, token: str, namespace: Where, workflow_id: str | None = None) -> TaskLease:
         """Read a token. Raises LeaseLost for what is none."""
         return cls(
             run_key=read_workflow_token(token), token_hash=hashed(token), namespace=namespace, workflow_id=workflow_id
@@ -55,7 +57,7 @@ class TaskLease:
         run = rows.run(self.run_key)
         if (
             run is None
-            or self.namespace not in (None, run.namespace)
+            or not is_within(run.namespace, self.namespace)
             or self.workflow_id not in (None, run.workflow_id)
         ):
             raise LeaseLost("no workflow task has this token")
@@ -93,7 +95,7 @@ class TakeTurn(OnTask):
 
     @classmethod
     def of(
-        cls, report: TurnReport, namespace: str | None, cancel_grace_secs: float = workflows.CANCEL_GRACE_SECS
+        cls, report: TurnReport, namespace: Where, cancel_grace_secs: float = workflows.CANCEL_GRACE_SECS
     ) -> TakeTurn:
         """Read the report's token. Raises LeaseLost for what is none."""
         return cls(TaskLease.of_token(report.task_token or "", namespace), report, cancel_grace_secs)
@@ -115,7 +117,7 @@ class TakeTurn(OnTask):
                 needs.timers.add((run_key, command.seq))
             elif isinstance(command, (CancelTimer, WaitForSignal)) and command.timer_seq is not None:
                 needs.timers.add((run_key, command.timer_seq))
-            elif isinstance(command, (StartChildWorkflow, RequestCancelChild)) and namespace is not None:
+            elif isinstance(command, (StartChildWorkflow, RequestCancelChild)) and isinstance(namespace, str):
                 needs.names.add((namespace, command.workflow_id))
             elif isinstance(command, ENDING):
                 needs.closing.add(run_key)

@@ -33,6 +33,10 @@ class BeginSession(Operation):
     slots: tuple[int, int]
     weight = 1
 
+    @property
+    def subject(self) -> tuple[str | None, str | None]:
+        return self.namespace, self.worker_id
+
     def needs(self, needs: Needs) -> None:
         needs.workers.add((self.namespace, self.worker_id))
         needs.namespaces.add(self.namespace)

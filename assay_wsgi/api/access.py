@@ -1,0 +1,202 @@
+"""Who calls, what that caller may do, and where: asked before each view, in this one place.
+
+A route declares the access that it needs. A caller without it is refused before the body is read. A caller who
+has it in some namespaces only is kept to them: what the request names as its namespace must be one of these, and
+where it names none, these are where things are looked for. So a view never sees more than its caller may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import cast
+
+from flask import request
+
+from ..auth.door import ANYBODY
+from ..auth.principal import Principal
+from ..auth.roles import ONLY_EVERYWHERE
+from ..auth.roles import Access
+from ..auth.roles import roles_with
+from ..domain.errors import AssayError
+from ..domain.errors import Forbidden
+from ..domain.errors import NotFound
+from ..domain.model import Deed
+from ..domain.requests import Where
+from ..engine.acting import Actor
+from ..engine.acting import acting
+from ..settings import is_loopback
+from .context import door
+from .context import engine
+from .context import request_id
+from .context import settings
+from .paths import as_sent
+
+if TYPE_CHECKING:
+    from .contract import Operation
+
+_CALLER = "assay_wsgi.caller"
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_AUDITED = frozenset({Access.OPERATE, Access.MANAGE, Access.GOVERN})
+_HOT = frozenset({Access.READ, Access.OPERATE, Access.WORK})  # where nobody is named unless it matters
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent this request, and where that caller may do what it asks for."""
+
+    principal: Principal
+    access: Access
+    reach: frozenset[str] | None  # None = everywhere
+
+    def own(self, named: str | None) -> Where:
+        """Keep a namespace that a request names, or none, to where the caller may do this.
+
+        Raises NotFound for one that is not the caller's, whether it is there or not; Forbidden for one in which the
+        caller has other roles only.
+        """
+        if self.reach is None:
+            return named
+        if named is None:
+            return self.reach
+        if named in self.reach:
+            return named
+        if named in self.principal.roles:
+            raise Forbidden(f"in namespace {named} this needs {_roles(self.access)}")
+        mine = ", ".join(sorted(self.principal.roles)) or "none"
+        raise NotFound(f"not found: namespace {named} (yours: {mine})", code="namespace_not_found")
+
+
+def caller() -> Caller:
+    """Give the caller of this request."""
+    return cast(Caller, request.environ[_CALLER])
+
+
+def enter(operation: Operation) -> None:
+    """Let the caller of this request in. Raises Unauthorized, RateLimited, Forbidden, Unavailable."""
+    if operation.access is Access.PUBLIC:
+        request.environ[_CALLER] = Caller(ANYBODY, operation.access, None)
+        return
+    principal = None
+    try:
+        address = request.remote_addr or ""
+        principal = door().admit(_bearer_token(), address=address, founding=operation.founds, near=_is_near(address))
+        request.environ[_CALLER] = _admitted(principal, operation)
+    except AssayError as error:
+        _note_refusal(principal, error)
+        raise
+
+
+def narrow(operation: Operation, given: dict[str, Any]) -> None:
+    """Keep what a request names, now that it is read, to what is its caller's. Raises NotFound, Forbidden."""
+    body, query = given.get("body") or {}, given.get("query") or {}
+    if operation.with_token is not None:
+        _with_token(operation, operation.with_token, body.get("task_token") is not None)
+    own = caller().own
+    if operation.namespace_in_path is not None:
+        own(given[operation.namespace_in_path])
+    elif body.get("namespace") is not None or ("namespace" in body and "namespace" not in query):
+        body["namespace"] = own(body["namespace"])
+    elif "namespace" in query:
+        query["namespace"] = own(query["namespace"])
+
+
+@contextmanager
+def on_behalf(given: dict[str, Any]) -> Iterator[None]:
+    """Have what the block does done on the caller's behalf, and what is refused to it noted."""
+    here = caller()
+    audited = _is_audited(here)
+    makes_namespaces = here.principal.reach(Access.GOVERN) is None
+    if makes_namespaces and not audited and here.access in _HOT:
+        yield
+        return
+    actor = Actor(
+        name=here.principal.name, action=_action(), namespace=_named(given), target=_target(),
+        request_id=request_id(), audited=audited, makes_namespaces=makes_namespaces,
+    )  # fmt: skip
+    try:
+        with acting(actor):
+            yield
+    except AssayError as error:
+        if audited:
+            _note(here.principal.name, error.code, actor.namespace)
+        raise
+
+
+def _admitted(principal: Principal, operation: Operation) -> Caller:
+    """Make the principal this request's caller. Raises Forbidden."""
+    for access in (operation.access, operation.with_token):
+        if access is not None:
+            reach = principal.reach(access)
+            if reach is None or reach:
+                return Caller(principal, access, reach)
+    raise _forbidden(operation.access)
+
+
+def _with_token(operation: Operation, instead: Access, has_token: bool) -> None:
+    """Let who has a task's token act wherever it may work, and nobody by that access without one."""
+    here = caller()
+    if has_token:
+        own, more = here.principal.reach(operation.access), here.principal.reach(instead)
+        reach = None if own is None or more is None else own | more
+        request.environ[_CALLER] = Caller(here.principal, here.access, reach)
+    elif here.access is not operation.access:
+        raise _forbidden(operation.access)
+
+
+def _forbidden(access: Access) -> Forbidden:
+    return Forbidden(f"this needs {_roles(access)}")
+
+
+def _roles(access: Access) -> str:
+    names = " or ".join(roles_with(access))
+    return f"the role {names} in all namespaces" if access in ONLY_EVERYWHERE else f"the role {names}"
+
+
+# ------------------------------------------------------------------------------------------- the request
+
+
+def _bearer_token() -> str | None:
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _is_near(address: str) -> bool:
+    """Say whether the request comes from this host itself, and not through a proxy on it."""
+    return is_loopback(address) and not any(name in request.environ for name in _FORWARDED)
+
+
+def _action() -> str:
+    return (request.endpoint or "").removeprefix("assay_").replace(".", "_")
+
+
+def _target() -> str | None:
+    return " ".join(as_sent(str(value)) for value in (request.view_args or {}).values()) or None
+
+
+def _named(given: dict[str, Any]) -> str | None:
+    for part in (given.get("body"), given.get("query")):
+        name = (part or {}).get("namespace")
+        if isinstance(name, str):
+            return name
+    return None
+
+
+# ----------------------------------------------------------------------------------------- the audit log
+
+
+def _is_audited(here: Caller) -> bool:
+    return here.access in _AUDITED and request.method != "GET" and (door().asks or settings().auth.audit_anonymous)
+
+
+def _note_refusal(principal: Principal | None, error: AssayError) -> None:
+    if door().asks:
+        _note(f"unknown@{request.remote_addr}" if principal is None else principal.name, error.code, None)
+
+
+def _note(who: str, outcome: str, namespace: str | None) -> None:
+    core = engine()
+    core.note_refusal(Deed(core.store.now_here(), who, _action(), namespace, _target(), outcome, request_id()))

@@ -1,0 +1,103 @@
+"""The door: from the credential that a request brings to the principal that it is from."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ..domain.errors import Unauthorized
+from ..domain.requests import ROLES
+from ..settings import Settings
+from ..store.store import Store
+from .keys import Keys
+from .principal import Principal
+from .roles import EVERYWHERE
+from .throttle import Throttle
+
+ANYBODY = Principal.of("anonymous", [(EVERYWHERE, role) for role in ROLES])
+FOUNDER = Principal.of("bootstrap", [(EVERYWHERE, "admin")])  # who makes the first key
+
+
+class Tokens(Protocol):
+    """Who verifies the tokens of an issuer."""
+
+    def verify(self, token: str) -> Principal:
+        """Give the bearer. Raises Unauthorized, Forbidden, Unavailable."""
+
+
+def _verifier(settings: Settings, clock: Callable[[], float]) -> Tokens | None:
+    """Make who verifies the issuer's tokens, where there is one. Raises SettingsError."""
+    if not settings.jwt.issuer:
+        return None
+    from .jwt import Verifier  # brings libraries that nobody else needs
+
+    return Verifier.of(settings.jwt, clock)
+
+
+class Door:
+    """Lets in whoever is known; with neither keys nor tokens to go by, everybody."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys | None = None,
+        tokens: Tokens | None = None,
+        bootstrap_token: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._tokens = tokens
+        self._bootstrap_token = bootstrap_token
+        self._throttle = Throttle(clock)
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store) -> Door:
+        """The door that the settings ask for. Raises SettingsError."""
+        auth = settings.auth
+        return cls(
+            keys=Keys(store, time.monotonic) if auth.api_keys else None,
+            tokens=_verifier(settings, store.now_here),
+            bootstrap_token=auth.bootstrap_token,
+        )
+
+    @property
+    def asks(self) -> bool:
+        """Whether callers are asked who they are."""
+        return self._keys is not None or self._tokens is not None
+
+    def admit(self, token: str | None, *, address: str, founding: bool = False, near: bool = False) -> Principal:
+        """Give the caller. `founding` = this may make the first key; `near` = from this host, without a proxy.
+
+        Raises Unauthorized, RateLimited for who fails too often from an `address`, Forbidden, Unavailable.
+        """
+        if not self.asks:
+            return ANYBODY
+        if founding and self._may_found(token, near):
+            return FOUNDER
+        if token is None:
+            raise Unauthorized("no credential")
+        try:
+            return self._bearer(token)
+        except Unauthorized:
+            self._throttle.failed(address)
+            raise
+
+    def _bearer(self, token: str) -> Principal:
+        if self._keys is not None and token.startswith("assay_"):  # no JWT begins so
+            return self._keys.verify(token)
+        if self._tokens is None:
+            raise Unauthorized("this is no API key")
+        return self._tokens.verify(token)
+
+    def _may_found(self, token: str | None, near: bool) -> bool:
+        """Say whether a caller may make the first key. Whether it is the first is decided where it is written."""
+        if self._keys is None:
+            return False
+        if token is None:
+            invited = near
+        else:
+            wanted = self._bootstrap_token
+            invited = wanted is not None and hmac.compare_digest(token.encode(), wanted.encode())
+        return invited and not self._keys.was_made()
