@@ -56,6 +56,7 @@ CORPUS: tuple[tuple[str, str, Json], ...] = (
     ("GET", f"{API}/workflows/a/state/step", None),
     ("POST", f"{API}/workflows/a/signal/go", {"payload": {"a": [1.5]}, "signal_id": "s"}),
     ("POST", f"{API}/workflows/b/signal-with-start", {"signal": "go", "workflow_type": "T", "payload": 1}),
+    ("POST", f"{API}/workflows/b/retry-now", {"activities": False}),
     ("POST", f"{API}/workflows/b/cancel", {"reason": "why not"}),
     ("POST", f"{API}/workflows/b/terminate", []),
     ("POST", f"{API}/workflows/a/continue-as-new", {"input": [1], "workflow_id": "a", "task_queue": "main"}),
@@ -65,6 +66,7 @@ CORPUS: tuple[tuple[str, str, Json], ...] = (
     ("POST", f"{API}/workers/heartbeat", {"worker_id": "w"}),
     ("GET", f"{API}/workers?limit=3", None),
     ("GET", f"{API}/queues?namespace=main", None),
+    ("GET", f"{API}/backlog?namespace=main", None),
     ("POST", f"{API}/workflow-tasks/poll", _ATTEMPT),
     ("POST", f"{API}/workflow-tasks/a/commands", {"worker_id": "w", "commands": [
         {"type": "ScheduleActivity", "name": "charge", "seq": 1, "input": {"n": 1}},
