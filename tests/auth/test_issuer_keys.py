@@ -1,221 +1,240 @@
-"""From an API key to its bearer: known for seconds, refused in time, written down when it was used."""
+"""How often the issuer is asked for its keys, who waits for that, and how long keys are used."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from assay_wsgi.auth.door import ANYBODY
-from assay_wsgi.auth.door import FOUNDER
-from assay_wsgi.auth.door import Door
-from assay_wsgi.auth.keys import KNOWN_SECS
-from assay_wsgi.auth.keys import UNKNOWN_SECS
-from assay_wsgi.auth.keys import Keys
-from assay_wsgi.auth.principal import Principal
-from assay_wsgi.auth.throttle import FAILURES_A_MINUTE
+from assay_wsgi.auth import jwks
+from assay_wsgi.auth.issuer import IssuerError
+from assay_wsgi.auth.jwk import KeySet
+from assay_wsgi.auth.jwk import read_keys
+from assay_wsgi.auth.jwks import Keys
 from assay_wsgi.domain.errors import InvalidToken
-from assay_wsgi.domain.errors import RateLimited
-from assay_wsgi.domain.errors import Unauthorized
-from assay_wsgi.domain.requests import NewKey
-from assay_wsgi.engine import Engine
-from tests.auth.scenes import key
+from assay_wsgi.domain.errors import IssuerUnavailable
+from tests.auth.tokens import signer
 from tests.conftest import Clock
+from tests.processes import until
 
-STRANGE = "assay_" + "0" * 64
+MINUTE, HOUR = 60.0, 3600.0
+
+
+class Fetching:
+    """What is asked when keys are: how often, whether it answers, and with which keys."""
+
+    def __init__(self, *kids: str) -> None:
+        self.kids = list(kids)
+        self.times = 0
+        self.away = False
+        self.open = threading.Event()  # while it is not set, nobody gets an answer
+        self.open.set()
+
+    def __call__(self) -> KeySet:
+        self.times += 1
+        self.open.wait()
+        if self.away:
+            raise IssuerError("no route to host")
+        return read_keys([signer(kid).jwk for kid in self.kids], ["ES256"])
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no failure: what is waited for here always comes."""
+    monkeypatch.setattr(jwks, "WAIT_SECS", 60.0)
 
 
 @pytest.fixture
-def since() -> Clock:
-    """The clock that memories grow old by."""
-    return Clock(0.0)
+def fetching() -> Iterator[Fetching]:
+    made = Fetching("first")
+    yield made
+    made.open.set()
 
 
 @pytest.fixture
-def keys(engine: Engine, since: Clock) -> Keys:
-    return Keys(engine.store, since)
+def keys(fetching: Fetching, clock: Clock) -> Keys:
+    return Keys(fetching, clock)
 
 
-def test_a_key_names_its_bearer_and_grants_its_roles(engine: Engine, keys: Keys) -> None:
-    scoped = keys.verify(key(engine, "viewer", "worker", namespaces=("shop", "hall")))
-    every = key(engine, "operator")
-
-    assert scoped.roles == {"shop": {"viewer", "worker"}, "hall": {"viewer", "worker"}}
-    assert keys.verify(every).roles == {"*": {"operator"}}
-    assert keys.verify(every).name == f"key:{every[:14]}"
+def settled(keys: Keys) -> None:
+    """Wait until no fetch is under way."""
+    until(lambda: keys._under_way is None)
 
 
-@pytest.mark.parametrize(
-    "token", [STRANGE, "", "assay_", "assay_" + "0" * 63, "assay_" + "A" * 64, "assay_" + "0" * 65, "\xff" * 70, "x"]
-)
-def test_what_is_no_key_of_ours_is_refused(keys: Keys, token: str) -> None:
-    with pytest.raises(Unauthorized):
-        keys.verify(token)
+def found(keys: Keys, kid: str) -> bool:
+    return list(keys.find(kid)) == ["ES256"]
 
 
-def test_a_key_that_was_revoked_elsewhere_opens_nothing_after_five_seconds(
-    engine: Engine, keys: Keys, since: Clock
-) -> None:
-    key(engine, "admin")
-    token = key(engine, "viewer")
-    keys.verify(token)
-    engine.api_keys.revoke(token[:14])
+def test_nobody_is_asked_before_the_first_token_comes(keys: Keys, fetching: Fetching):
+    assert fetching.times == 0
 
-    since.advance(KNOWN_SECS - 0.1)
-    keys.verify(token)  # it was known a moment ago
-    since.advance(0.1)
-
-    with pytest.raises(Unauthorized):
-        keys.verify(token)
-    assert KNOWN_SECS < 5
+    assert found(keys, "first")
+    assert fetching.times == 1
 
 
-def test_a_key_stops_at_the_moment_it_expires_however_well_it_is_known(
-    engine: Engine, keys: Keys, clock: Clock
-) -> None:
-    token = key(engine, "viewer", expires_in_secs=2.0)
-    clock.advance(1.9)
-    keys.verify(token)
+def test_keys_are_used_without_asking_again(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
+    clock.advance(5 * MINUTE)
 
-    clock.advance(0.1)
-
-    with pytest.raises(Unauthorized):
-        keys.verify(token)
+    assert all(found(keys, "first") for _ in range(1000))
+    assert fetching.times == 1
 
 
-def test_a_new_key_is_known_a_second_after_it_was_refused(engine: Engine, keys: Keys, since: Clock) -> None:
-    token = key(engine, "viewer")
-    other = Keys(engine.store, since)
-    with engine.store.administer() as db:  # as if it came later
-        db.run("UPDATE api_keys SET key_hash = 'later' || key_hash")
-    with pytest.raises(Unauthorized):
-        other.verify(token)
-    with engine.store.administer() as db:
-        db.run("UPDATE api_keys SET key_hash = substr(key_hash, 6)")
-
-    since.advance(UNKNOWN_SECS)
-
-    assert other.verify(token).name.startswith("key:")
-
-
-def test_a_flood_of_bad_keys_drives_out_no_good_one(engine: Engine, keys: Keys, monkeypatch) -> None:
-    monkeypatch.setattr("assay_wsgi.auth.keys._REMEMBERED_AT_MOST", 3)
-    token = key(engine, "viewer")
-    keys.verify(token)
-
-    for n in range(10):
-        with pytest.raises(Unauthorized):
-            keys.verify(f"assay_{n:064x}")
-    with engine.store.administer() as db:
-        db.run("DELETE FROM api_keys")
-
-    assert keys.verify(token)
-
-
-def test_when_a_key_was_used_is_written_with_the_next_unit_and_once_a_minute(
-    engine: Engine, keys: Keys, clock: Clock
-) -> None:
-    token = key(engine, "viewer")
-    keys.verify(token)
-    clock.advance(7)
-    engine.workflows.start("T", "any")  # takes it along
-    (shown,) = engine.api_keys.list()
-
+def test_a_thousand_unknown_kids_make_one_fetch_in_thirty_seconds(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
     clock.advance(30)
-    keys.verify(token)
-    engine.workflows.start("T", "another")
 
-    assert shown["last_used_at"] == clock.now - 30
-    assert engine.api_keys.list() == [shown]
+    for period in range(3):
+        for number in range(1000):
+            with pytest.raises(InvalidToken, match="a kid that the issuer does not have"):
+                keys.find(f"made-up-{period}-{number}")
+        clock.advance(29.9 if period == 0 else 30)
 
-
-# ------------------------------------------------------------------------------------------------ the door
-
-
-class Issuer:
-    """Takes one token."""
-
-    def verify(self, token: str) -> Principal:
-        if token != "good.jwt.token":
-            raise InvalidToken("no")
-        return Principal.of("https://id.example#ada", [("*", "viewer")])
+    assert fetching.times == 1 + 2
 
 
-def test_a_door_that_asks_nobody_lets_everybody_do_everything() -> None:
-    assert Door().admit(None, address="192.0.2.1") is ANYBODY
-    assert Door().admit("whatever", address="192.0.2.1") is ANYBODY
-    assert not Door().asks
+def test_a_key_that_the_issuer_has_begun_to_use_is_found_at_once(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
+    clock.advance(30)
+    fetching.kids = ["first", "second"]
+
+    assert found(keys, "second")
+    assert fetching.times == 2
 
 
-def test_keys_and_tokens_open_the_same_door(engine: Engine, keys: Keys, since: Clock) -> None:
-    door = Door(keys=keys, tokens=Issuer(), clock=since)
-    token = key(engine, "viewer")
+def test_a_key_that_the_issuer_has_withdrawn_is_forgotten(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
+    fetching.kids = ["second"]
+    clock.advance(10 * MINUTE + 1)
 
-    assert door.admit(token, address="").name == f"key:{token[:14]}"
-    assert door.admit("good.jwt.token", address="").name == "https://id.example#ada"
-    for bad in (STRANGE, "bad.jwt.token", None):
-        with pytest.raises(Unauthorized):
-            door.admit(bad, address="")
+    with pytest.raises(InvalidToken):
+        keys.find("first")
 
 
-def test_without_an_issuer_a_token_opens_nothing(keys: Keys) -> None:
-    with pytest.raises(Unauthorized):
-        Door(keys=keys).admit("good.jwt.token", address="")
+def test_keys_in_use_are_fetched_anew_beside_the_requests(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
+    fetching.open.clear()
+    clock.advance(5 * MINUTE + 1)
+
+    assert found(keys, "first")
+    until(lambda: fetching.times == 2)
+    clock.advance(4 * MINUTE)
+    assert found(keys, "first")
+
+    fetching.open.set()
+    settled(keys)
+    clock.advance(5 * MINUTE)
+    assert found(keys, "first")
+    assert fetching.times == 2
 
 
-def test_who_fails_twenty_times_a_minute_waits_and_a_good_key_passes_all_the_same(
-    engine: Engine, keys: Keys, since: Clock
-) -> None:
-    door, good = Door(keys=keys, clock=since), key(engine, "viewer")
-    for _ in range(FAILURES_A_MINUTE):
-        with pytest.raises(Unauthorized):
-            door.admit(STRANGE, address="192.0.2.1")
-    since.advance(20)
+def test_keys_are_kept_for_a_day_while_the_issuer_is_away(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
+    fetching.away = True
 
-    with pytest.raises(RateLimited) as refused:
-        door.admit(STRANGE, address="192.0.2.1")
-    with pytest.raises(Unauthorized):
-        door.admit(STRANGE, address="192.0.2.2")
+    for _ in range(24):
+        clock.advance(HOUR)
+        assert found(keys, "first")
+        settled(keys)
+    assert fetching.times == 1 + 24
 
-    assert refused.value.members == {"retry_after_secs": 40}
-    assert door.admit(good, address="192.0.2.1").name.startswith("key:")
-    since.advance(40)
-    with pytest.raises(Unauthorized):
-        door.admit(STRANGE, address="192.0.2.1")
+    clock.advance(1)
+    with pytest.raises(IssuerUnavailable):
+        keys.find("first")
 
 
-@pytest.mark.parametrize(
-    ("token", "near", "founds"),
-    [
-        (None, True, True),
-        (None, False, False),
-        ("t" * 32, False, True),
-        ("u" * 32, True, False),
-        ("u" * 32, False, False),
-    ],
-)
-def test_the_first_key_is_for_who_is_near_or_has_the_token_for_it(
-    keys: Keys, token: str | None, near: bool, founds: bool
-) -> None:
-    door = Door(keys=keys, bootstrap_token="t" * 32)
+def test_the_end_of_an_outage_is_seen_within_thirty_seconds(keys: Keys, fetching: Fetching, clock: Clock):
+    fetching.away = True
+    with pytest.raises(IssuerUnavailable) as refused:
+        keys.find("first")
+    assert refused.value.members == {"retry_after_secs": 30}
 
-    if founds:
-        assert door.admit(token, address="", founding=True, near=near) is FOUNDER
-    else:
-        with pytest.raises(Unauthorized):
-            door.admit(token, address="", founding=True, near=near)
-    with pytest.raises(Unauthorized):
-        door.admit(token, address="", founding=False, near=near)
+    fetching.away = False
+    clock.advance(29)
+    with pytest.raises(IssuerUnavailable) as refused:
+        keys.find("first")
+    assert refused.value.members == {"retry_after_secs": 1}
+
+    clock.advance(1)
+    assert found(keys, "first")
 
 
-def test_the_door_for_the_first_key_closes_for_good(engine: Engine, keys: Keys, clock: Clock) -> None:
-    door = Door(keys=keys, bootstrap_token="t" * 32)
-    token = key(engine, "viewer")
-    engine.api_keys.revoke(token[:14])
-    clock.advance(100 * 86_400)
-    engine.upkeep.prune()
-    assert engine.api_keys.list() == []
+def test_in_an_outage_nobody_can_say_that_a_kid_is_none_of_the_issuers(keys: Keys, fetching: Fetching, clock: Clock):
+    assert found(keys, "first")
+    fetching.away = True
+    clock.advance(30)
 
-    for credential in (None, "t" * 32):
-        with pytest.raises(Unauthorized):
-            door.admit(credential, address="", founding=True, near=True)
-    with pytest.raises(Unauthorized):
-        engine.api_keys.create(NewKey(first=True))
+    with pytest.raises(IssuerUnavailable):
+        keys.find("second")
+
+
+def test_those_who_come_together_share_one_fetch_and_few_of_them_wait(keys: Keys, fetching: Fetching):
+    fetching.open.clear()
+    with ThreadPoolExecutor(20) as pool:
+        asking = [pool.submit(keys.find, "first") for _ in range(20)]
+        until(lambda: sum(one.done() for one in asking) == 20 - jwks.MAX_WAITING)
+        fetching.open.set()
+
+    refused = [one.exception() for one in asking if one.exception() is not None]
+    assert [type(error) for error in refused] == [IssuerUnavailable] * (20 - jwks.MAX_WAITING)
+    assert all(error.members == {"retry_after_secs": 1} for error in refused)
+    assert fetching.times == 1
+    assert keys._waiting == 0
+
+
+def waits_for(keys: Keys, kid: str) -> Callable[[], BaseException | None]:
+    """Ask in a thread of its own. Gives how to wait for the refusal."""
+    caught: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            keys.find(kid)
+        except IssuerUnavailable as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until(lambda: keys._waiting == 1)
+
+    def refusal() -> BaseException | None:
+        thread.join()
+        return caught[0] if caught else None
+
+    return refusal
+
+
+def test_nobody_waits_for_an_answer_that_is_overdue(keys: Keys, fetching: Fetching, clock: Clock):
+    fetching.open.clear()
+    first = waits_for(keys, "first")
+
+    clock.advance(jwks.WAIT_SECS - 0.01)
+    with pytest.raises(IssuerUnavailable):  # after the hundredth of a second that is left
+        keys.find("first")
+    clock.advance(0.01)
+    with pytest.raises(IssuerUnavailable):
+        keys.find("first")
+
+    assert keys._waiting == 1
+    fetching.open.set()
+    assert first() is None
+
+
+def test_a_fetch_that_ends_in_a_fault_does_not_bar_the_next(clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    broken = [True]
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def fetch() -> KeySet:
+        if broken.pop():
+            raise RuntimeError("a fault of ours")
+        return read_keys([signer("first").jwk], ["ES256"])
+
+    keys = Keys(fetch, clock)
+    with pytest.raises(IssuerUnavailable):
+        keys.find("first")
+
+    broken.append(False)
+    clock.advance(30)
+    assert found(keys, "first")

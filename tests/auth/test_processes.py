@@ -51,7 +51,7 @@ def test_a_key_that_is_revoked_in_one_process_stops_in_the_others(engine: Engine
 
     engine.api_keys.revoke(token[:14])
 
-    until(lambda: not other(token))  # test_keys.py has the clock that says within which time
+    until(lambda: not other(token))  # test_api_keys.py has the clock that says within which time
     with pytest.raises(Unauthorized):
         Door.of(KEYED, engine.store).admit(token, address="")
 
