@@ -377,3 +377,14 @@ def test_what_does_not_run_is_not_given_back(work: Activity) -> None:
 
 def test_nothing_of_a_closed_run_is_given_back() -> None:
     assert activities.give_back(a_closed_run(), work_under_way(), NOW).answer is False
+
+
+def test_an_activity_between_attempts_may_be_ready_at_once_with_its_attempts_counted() -> None:
+    waiting = pending_work(attempt=3, visible_at=NOW + 400.0, schedule_to_start_secs=9.0, deadline_at=NOW + 409.0)
+
+    assert activities.hurried(waiting, NOW) == waiting._replace(visible_at=NOW, deadline_at=NOW + 9.0)
+
+
+@pytest.mark.parametrize("activity", [pending_work(), work_under_way(visible_at=NOW + 5.0)])
+def test_what_does_not_wait_for_its_next_attempt_is_left_alone(activity: Activity) -> None:
+    assert activities.hurried(activity, NOW) is None

@@ -93,3 +93,22 @@ def test_a_lease_given_back_does_not_count(task: Task | None, given: bool) -> No
     if given:
         assert (change.tasks[0].ready_at, change.tasks[0].attempt) == (NOW, 2)
         assert lease_of(change.tasks[0]) == FREE
+
+
+@pytest.mark.parametrize(
+    ("task", "ready_at", "attempt"),
+    [
+        (a_ready_task(attempt=9, ready_at=NOW + 512.0), NOW, 0),
+        (a_ready_task(attempt=9, ready_at=NOW - 5.0), NOW - 5.0, 0),  # its age is its place in the queue
+        (a_lease(attempt=9, ready_at=NOW - 5.0), NOW - 5.0, 0),
+    ],
+)
+def test_a_back_off_that_is_ended_begins_anew_with_the_next_failure(task: Task, ready_at: float, attempt: int) -> None:
+    again = tasks.hurried(task, NOW)
+
+    assert again == task._replace(ready_at=ready_at, attempt=attempt)
+
+
+@pytest.mark.parametrize("task", [None, a_ready_task(), a_lease()])
+def test_where_there_is_no_back_off_the_task_stays_what_it_is(task: Task | None) -> None:
+    assert tasks.hurried(task, NOW) is task

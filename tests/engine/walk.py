@@ -42,6 +42,7 @@ from tests.engine.stories import QUEUE
 from tests.engine.stories import Played
 from tests.engine.stories import Wire
 from tests.engine.stories import beats_are_due
+from tests.engine.stories import rows
 
 if TYPE_CHECKING:
     from assay_wsgi.engine import Engine
@@ -68,6 +69,11 @@ class Known:
     taken: bool = False  # a worker has had it
     last_token: str | None = None  # of the turn, or failure, that was accepted last
     not_before: float = 0.0  # when its task may be handed out again
+    anew: bool = False  # its failures are counted anew, which the task that a worker has does not know
+
+    def hurry(self) -> None:
+        """End its back-off."""
+        self.not_before, self.anew = 0.0, True
 
 
 class Walk:
@@ -94,7 +100,7 @@ class Walk:
             (self.terminate, 2), (self.take, 16), (self.turn, 36), (self.stale_turn, 2), (self.task_fails, 3),
             (self.unreadable, 2), (self.complete, 20), (self.fail, 12), (self.beat, 5), (self.stale_work, 3),
             (self.lose_an_answer, 3), (self.new_session, 1), (self.time_passes, 14), (self.upkeep, 8),
-            (self.both_at_once, 5), (self.look, 4),
+            (self.both_at_once, 5), (self.look, 4), (self.retry_now, 4),
         ]  # fmt: skip
 
     def each_once(self) -> None:
@@ -196,6 +202,19 @@ class Walk:
             if signal_id is not None:
                 self.sent.append(((answer["run_id"], signal_id), answer))
 
+    def retry_now(self) -> None:
+        """Whatever of the run can be handed out is ready then."""
+        answer = self.on_newest(WorkflowClosed, self.engine.workflows.retry_now)
+        if answer is None:
+            return
+        self.runs[answer["run_id"]].hurry()
+        for late in (
+            "workflow_tasks l JOIN workflows w USING (run_key) WHERE l.token IS NULL AND l.ready_at",
+            "workflow_activities l JOIN workflows w USING (run_key) WHERE l.status = 'PENDING' AND l.visible_at",
+        ):
+            sql = f"SELECT COUNT(*) FROM {late} > ? AND w.run_id = ?"
+            assert rows(self.engine, sql, self.clock.now, answer["run_id"]) == [(0,)]
+
     def cancel(self) -> None:
         answer = self.on_newest(AlreadyTerminal, lambda ref: self.engine.workflows.cancel(ref, "walk"))
         if answer is None:
@@ -203,6 +222,7 @@ class Walk:
         known = self.runs[answer["run_id"]]
         if not known.doomed:
             known.doomed = True
+            known.hurry()
             known.effects.append(("WorkflowCancelRequested", None))
             if not known.taken:  # nobody is to be asked
                 self.ended(known, "WorkflowCancelled")
@@ -255,7 +275,7 @@ class Walk:
             known = self.runs[task["run_id"]]
             assert known.end is None
             assert self.clock.now >= known.not_before
-            known.taken = True
+            known.taken, known.anew = True, False
         for work in answer["activity_tasks"]:
             assert self.runs[work["run_id"]].end is None
             self.accepted.pop(work["id"], None)
@@ -334,7 +354,8 @@ class Walk:
 
     def backs_off(self, known: Known, task: Wire, said: Wire) -> None:
         if said.get("code") in {"nondeterminism", "bad_command"} or (said.get("ok") and not said.get("repeated")):
-            known.not_before = self.clock.now + min(600.0, 2.0 ** (task["attempt"] - 1))
+            failures = 0 if known.anew else task["attempt"] - 1
+            known.not_before = self.clock.now + min(600.0, 2.0**failures)
 
     def refused(self, known: Known, said: Wire, may: dict[str, bool]) -> None:
         if said.get("repeated"):
