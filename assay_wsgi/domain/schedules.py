@@ -1,8 +1,8 @@
 """The life of a schedule: made, changed, paused; its ticks, and what each of them starts.
 
 A tick is a moment that the cron expression names, or one that somebody asked for. It happens once: it waits,
-starts a run, or is skipped, and stays so. Everything that touches a schedule ends in `_settle`, which decides over
-all ticks that wait (`overlap`).
+starts a run, or is skipped. What becomes of those that wait `_settle` decides, over all of them at once (`overlap`):
+in the unit of whoever lets one wait, or in that of the sidecar, which is told by `due_at` to look.
 """
 
 from __future__ import annotations

@@ -92,6 +92,31 @@ class Upkeep:
 
         One that cannot be worked on is noted, and looked at again later.
         """
+        grace = self._store.settings.cancel_grace_secs
+        fires = [FireSchedule.of(schedule, grace) for schedule in self._due_schedules(limit)]
+        if not fires:
+            return 0
+        done, failed = 0, []
+        for fire, outcome in zip(fires, self._committer.submit(fires), strict=True):
+            error = outcome.error
+            if error is None:
+                done += bool(outcome.answer)
+            elif isinstance(error, Unavailable):
+                log.warning("%s left for the next pass reason=%s", fire, error)
+            elif isinstance(error, AssayError):
+                log.error("%s is put off reason=%s", fire, error)
+                failed.append(PostponeSchedule(fire.schedule_key, error.message))
+            else:
+                log.error("%s failed, it is put off", fire, exc_info=error)
+                failed.append(PostponeSchedule(fire.schedule_key, repr(error)))
+        if done:
+            log.info("schedules fired count=%s", done)
+        self.done += done
+        self._done(failed)
+        return len(fires)
+
+    def _due_schedules(self, limit: int) -> Sequence[schedule_reads.DueSchedule]:
+        """Give schedules to look at: those that are due, and after a clock was set back those that it has moved on."""
         now = self._store.now()
         self._set_back = self._set_back or now + AHEAD_SECS < self._looked_at
         self._looked_at = now
@@ -101,22 +126,7 @@ class Upkeep:
                 ahead = schedule_reads.written_after(db, now + AHEAD_SECS, limit)
                 self._set_back = bool(ahead)
                 due += [schedule for schedule in ahead if schedule not in due]
-        grace = self._store.settings.cancel_grace_secs
-        fires = [FireSchedule.of(schedule, grace) for schedule in due]
-        failed = []
-        outcomes = self._committer.submit(fires) if fires else []
-        for fire, outcome in zip(fires, outcomes, strict=True):
-            if outcome.error is None:
-                self.done += bool(outcome.answer)
-            elif isinstance(outcome.error, Unavailable):
-                log.warning("%s left for the next pass reason=%s", fire, outcome.error)
-            else:
-                refused = isinstance(outcome.error, AssayError)
-                log.error("%s failed: %s", fire, outcome.error, exc_info=None if refused else outcome.error)
-                message = outcome.error.message if isinstance(outcome.error, AssayError) else repr(outcome.error)
-                failed.append(PostponeSchedule(fire.schedule_key, message))
-        self._done(failed)
-        return len(fires)
+        return due
 
     def follow_up(self, limit: int = PASS) -> int:
         """See to the children of closed runs, in bounded units. Returns how many rows it looked at."""

@@ -33,6 +33,7 @@ def like_an_engine(answering):
             "/api/v1/version": (200, json.dumps({"version": __version__}), {}),
             "/api/v1/namespaces/main": (200, "{}", {}),
             "/api/v1/backlog": (200, "[]", {}),
+            "/api/v1/schedules": (200, "[]", {}),
             "/api/v1/tasks/poll": (504, "<html>Gateway Time-out</html>", {}),
         }
         changed = {f"/{path.replace('_', '/')}": answer for path, answer in instead.items()}
@@ -108,6 +109,15 @@ def test_code_that_fails_is_told_with_its_message(assay, service):
     assert found["advice"] == (
         "See `assay workflow show 'order 7'`, mend its worker, then: assay workflow retry-now 'order 7'"
     )
+
+
+def test_a_schedule_that_cannot_be_worked_on_is_told(assay, like_an_engine):
+    well, ill = {"name": "daily", "error": None}, {"name": "nightly", "error": {"message": "no zone Mars", "count": 2}}
+
+    found = findings(assay("--engine-url", like_an_engine(api_v1_schedules=(200, json.dumps([well, ill]), {}))))
+
+    assert found.keys() == {"schedules", "long-poll"}
+    assert found["schedules"]["text"] == "schedule nightly starts nothing: no zone Mars"
 
 
 def test_to_look_leaves_no_trace(assay, service):

@@ -48,9 +48,9 @@ _NOBODY = "assay-doctor"  # a queue that nobody works on, and who asks for its w
 )
 @pass_session
 def doctor(session: Session, *, wait_secs: float) -> None:
-    """Look at the way to a service, its key, clocks and versions, work that nobody takes, code that fails, long polls.
+    """Look at the way to a service, its key, clocks and versions, at work that nobody takes and at what fails.
 
-    Each finding says what to do. Exit code 0: none; 1: there are findings.
+    What fails: code, schedules, long polls. Each finding says what to do. Exit code 0: none; 1: there are findings.
     """
     tell(session.out, ("engine", session.profile.engine_url), list(_examine(session, wait_secs)))
 
@@ -141,6 +141,8 @@ def _queues(session: Session) -> Iterator[Looked]:
         for queue in page
         for trouble in (*_waits(queue, namespace), *_fails(queue))
     ]
+    schedules = session.service.get("look at the schedules", "schedules", namespace=namespace)
+    troubles += [_stands_still(schedule) for schedule in schedules if schedule["error"]]
     yield from troubles
     for check, text in _WELL.items():
         if not any(trouble.check == check for trouble in troubles):
@@ -151,6 +153,7 @@ _WELL = {
     "workers": "no queue waits without a worker",
     "types": "nothing waits that no worker takes",
     "tasks": "no run's workflow task fails",
+    "schedules": "every schedule can be worked on",
 }
 
 
@@ -192,6 +195,13 @@ def _fails(queue: dict[str, Any]) -> Iterator[Looked]:
             f"{told['count']} time{'s' * (told['count'] > 1)}: {printable(told['cause'])}: {message}",
             f"See `assay workflow show {quote(run)}`, mend its worker, then: assay workflow retry-now {quote(run)}",
         )
+
+
+def _stands_still(schedule: dict[str, Any]) -> Looked:
+    """Tell why a schedule starts nothing."""
+    name, message = printable(schedule["name"]), printable(schedule["error"]["message"][:_SHOWN])
+    advice = f"See `assay schedule describe {quote(name)}`; where a zone is not known, pip install -U tzdata there"
+    return Looked("schedules", f"schedule {name} starts nothing: {message}", advice)
 
 
 def _long_poll(session: Session, wait_secs: float) -> Looked:
