@@ -25,6 +25,7 @@ from ..domain.requests import SchedulePatch
 from ..domain.requests import SentSignal
 from ..domain.requests import StartRun
 from ..domain.schedules import TIMES_OF_RUNS
+from ..jsontext import dumps
 from ..jsontext import loads
 
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -91,6 +92,11 @@ def _schedules_choices(wanted: NewSchedule | SchedulePatch, *, zero_takes_away: 
         if not (zero_takes_away and secs == 0 and field in TIMES_OF_RUNS):
             _duration(secs, field)
     json_text(wanted.input, "input")
+    if wanted.search_attributes is not None:
+        try:
+            dumps(dict(wanted.search_attributes))
+        except (TypeError, ValueError) as error:
+            raise Invalid(f"search_attributes cannot be written as JSON: {error}") from error
 
 
 def signal(sent: SentSignal) -> SentSignal:

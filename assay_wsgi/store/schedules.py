@@ -39,7 +39,7 @@ class ScheduleRows:
         self.wanted: set[int] = set()  # what the unit tried to lock
         self.there: set[int] = set()  # of these, what there is
         self.by_key: dict[int, Schedule] = {}
-        self.ticks: dict[tuple[int, float], Tick] = {}
+        self.ticks: dict[int, dict[float, Tick]] = {}  # by schedule_key
         self.ranges: set[tuple[int, float, float]] = set()  # (schedule_key, first, last): all ticks between are loaded
         self.open_runs_of: dict[int, list[int]] = {}
         self.counts: dict[str, int] = {}
@@ -71,16 +71,12 @@ class ScheduleRows:
 
     def waiting(self, schedule_key: int) -> list[Tick]:
         """Give the ticks of a schedule that wait, in the order in which they came."""
-        found = [
-            tick
-            for tick in self.ticks.values()
-            if tick.schedule_key == schedule_key and tick.state == TickState.BUFFERED
-        ]
+        found = [tick for tick in self.ticks.get(schedule_key, {}).values() if tick.state == TickState.BUFFERED]
         return sorted(found, key=lambda tick: (tick.queued_at, tick.tick))
 
     def tick(self, schedule_key: int, tick: float) -> Tick | None:
         """Give a tick, or None. Raises Missing."""
-        found = self.ticks.get((schedule_key, tick))
+        found = self.ticks.get(schedule_key, {}).get(tick)
         if found is None and not self.knows(schedule_key, tick, tick):
             raise Missing(Needs(ticks={(schedule_key, tick, tick)}))
         return found
@@ -113,21 +109,22 @@ class ScheduleRows:
     def take(self, change: Change) -> None:
         """Take a Change whole."""
         for schedule in change.new_schedules:
-            self._put(schedule)
+            self.by_key[schedule.schedule_key] = schedule
             self.keys[schedule.namespace, schedule.name] = schedule.schedule_key
             self._new.add(schedule.schedule_key)
         for schedule in change.schedules:
-            self._put(schedule)
+            self.by_key[schedule.schedule_key] = schedule
             if schedule.schedule_key not in self._new:
                 self._changed.add(schedule.schedule_key)
         for tick in change.ticks:
-            self.ticks[tick.schedule_key, tick.tick] = tick
+            self.put_tick(tick)
             self._changed_ticks.add((tick.schedule_key, tick.tick))
         for schedule_key in change.dropped_schedules:
             self._drop(schedule_key)
 
-    def _put(self, schedule: Schedule) -> None:
-        self.by_key[schedule.schedule_key] = schedule
+    def put_tick(self, tick: Tick) -> None:
+        """Put a tick as it was loaded, or as it was left."""
+        self.ticks.setdefault(tick.schedule_key, {})[tick.tick] = tick
 
     def _drop(self, schedule_key: int) -> None:
         """Forget a schedule with what waits of it."""
@@ -136,10 +133,9 @@ class ScheduleRows:
         self._changed.discard(schedule_key)
         self._new.discard(schedule_key)
         self._gone.add(schedule_key)
-        for key in [key for key, tick in self.ticks.items() if tick.schedule_key == schedule_key]:
-            if self.ticks[key].state == TickState.BUFFERED:
-                self._changed_ticks.discard(key)
-                del self.ticks[key]
+        for tick in self.waiting(schedule_key):
+            self._changed_ticks.discard((schedule_key, tick.tick))
+            del self.ticks[schedule_key][tick.tick]
 
     # ------------------------------------------------------------------------------ what is written
 
@@ -151,8 +147,8 @@ class ScheduleRows:
     def written_ticks(self) -> tuple[list[Tick], list[Tick]]:
         """Give the new ticks, and the changed ones."""
         keys = sorted(self._changed_ticks)
-        new = [self.ticks[key] for key in keys if key not in self.loaded]
-        return new, [self.ticks[key] for key in keys if key in self.loaded]
+        new = [self.ticks[key][tick] for key, tick in keys if (key, tick) not in self.loaded]
+        return new, [self.ticks[key][tick] for key, tick in keys if (key, tick) in self.loaded]
 
     def deadlines(self) -> list[float | None]:
         """Give when the schedules that this unit wrote are to be looked at."""
@@ -222,5 +218,5 @@ def load_schedules(db: Connection, needs: Needs, rows: ScheduleRows) -> None:
 def _put_ticks(found: Iterable[Any], rows: ScheduleRows) -> None:
     for row in found:
         tick = Tick._make(row)
-        rows.ticks[tick.schedule_key, tick.tick] = tick
+        rows.put_tick(tick)
         rows.loaded.add((tick.schedule_key, tick.tick))

@@ -166,9 +166,8 @@ def _close_below(db: Connection, closed: Sequence[int], now: float) -> None:
 def _write_schedules(db: Connection, schedules: ScheduleRows) -> None:
     """Write schedules and their ticks. Only a schedule's name may be another's meanwhile: its row's lock guards it."""
     new, changed, gone = schedules.written()
-    if gone:
-        parameter, of_these = (db.dialect.list_of(gone),), db.dialect.in_list("schedule_key")
-        db.run(f"DELETE FROM schedule_runs WHERE state = 'buffered' AND {of_these}", parameter)
+    parameter, of_these = (db.dialect.list_of(gone),), db.dialect.in_list("schedule_key")
+    if gone:  # first: its name may be taken anew
         db.run(f"DELETE FROM workflow_schedules WHERE {of_these}", parameter)
     if new:
         _insert_names(db, SCHEDULES, new)
@@ -176,6 +175,8 @@ def _write_schedules(db: Connection, schedules: ScheduleRows) -> None:
     new_ticks, changed_ticks = schedules.written_ticks()
     _insert(db, TICKS, new_ticks)
     _update(db, TICKS, changed_ticks)
+    if gone:
+        db.run(f"DELETE FROM schedule_runs WHERE state = 'buffered' AND {of_these}", parameter)
 
 
 def _write_tasks(db: Connection, rows: Rows) -> None:

@@ -244,6 +244,11 @@ def a_tick_and_a_removal(ns: str) -> Steps:
     return Act([FireSchedule(key), RemoveSchedule(ns, "s")])
 
 
+def a_tick_that_waited_and_a_removal(ns: str) -> Steps:
+    act = yield from start_what_waited(ns)
+    return Act([*act.operations, RemoveSchedule(ns, "s")])
+
+
 def a_removal_and_a_creation(ns: str) -> Steps:
     yield from given(ns)
     return Act([keyed(ns, RemoveSchedule(ns, "s")), made(ns)])
@@ -275,6 +280,7 @@ SCHEDULE_PAIRS = (
 MORE_SCHEDULE_PAIRS = (
     Case(a_creation_and_a_trigger, again=(ScheduleExists, SAME)),
     Case(a_tick_and_a_removal, again=(False, NotFound)),
+    Case(a_tick_that_waited_and_a_removal, again=(False, NotFound)),
     Case(a_removal_and_a_creation, again=(SAME, ScheduleExists)),
     Case(a_tick_and_the_end_of_the_run_in_its_way, again=(SAME, REPEATED, SAME)),
 )
