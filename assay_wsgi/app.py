@@ -23,6 +23,7 @@ from .api import tasks
 from .api import workers
 from .api import workflows
 from .api.admission import Admission
+from .api.context import guard_against_pages
 from .api.context import install
 from .api.context import request_id
 from .api.paths import keeping_slashes
@@ -48,6 +49,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.register_error_handler(HTTPException, errors.answer)
     app.register_error_handler(Exception, errors.answer)
     app.register_blueprint(pages.front)
+    if not settings.asks_who_calls and not settings.http.insecure_no_auth:
+        guard_against_pages(app, settings.allowed_hosts)
     _register(app, engine, settings, "")
     return app
 

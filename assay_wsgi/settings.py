@@ -313,6 +313,12 @@ class AuthSettings:
         "A secret of at least 32 characters that makes the first API key over HTTP, and nothing after it.",
         shown_default="none", check=_long_enough, secret=True,
     )  # fmt: skip
+    allowed_hosts: str = setting(
+        "ASSAY_ALLOWED_HOSTS", "", "names",
+        "By which names a service that asks nobody may be called beside `localhost` and addresses, with commas between "
+        "them: that of a proxy before it.",
+        shown_default="none",
+    )  # fmt: skip
     audit_anonymous: bool = setting(
         "ASSAY_AUDIT_ANONYMOUS", False, "0 or 1",
         "Keep the audit log where nobody is asked who they are, too.",
@@ -405,6 +411,11 @@ class Settings:
     def asks_who_calls(self) -> bool:
         """Whether callers need a credential."""
         return self.auth.api_keys or bool(self.jwt.issuer)
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Names by which the service may be called."""
+        return frozenset(name.strip().lower() for name in self.auth.allowed_hosts.split(",") if name.strip())
 
     def refuse_open_door(self, host: str | None = None) -> None:
         """Raise SettingsError where other machines could reach a server that asks nobody who they are."""

@@ -29,8 +29,10 @@ from ..domain.requests import Where
 from ..engine.acting import Actor
 from ..engine.acting import acting
 from ..settings import is_loopback
+from . import browsers
 from .context import door
 from .context import engine
+from .context import own_hosts
 from .context import request_id
 from .context import settings
 from .paths import as_sent
@@ -76,7 +78,10 @@ def caller() -> Caller:
 
 
 def enter(operation: Operation) -> None:
-    """Let the caller of this request in. Raises Unauthorized, RateLimited, Forbidden, Unavailable."""
+    """Let the caller of this request in. Raises WrongHost, Unauthorized, RateLimited, Forbidden, Unavailable."""
+    hosts = own_hosts()
+    if hosts is not None:
+        browsers.refuse(request.environ, hosts)
     if operation.access is Access.PUBLIC:
         request.environ[_CALLER] = Caller(ANYBODY, operation.access, None)
         return

@@ -128,6 +128,16 @@ IS_NOT_ALLOWED = {
         403, "Not with this role", "The caller is known and may not do this. `error` names the roles that may.",
         "Use a key that has such a role, or ask an admin for one.",
     ),
+    "cross_site": Code(
+        403, "From another site", "A page of another site sent a request that changes something, and the service asks "
+        "nobody who they are.",
+        "Send it from a program, or let the service ask for keys.",
+    ),
+    "host_not_allowed": Code(
+        421, "Not by this name", "A service that asks nobody who they are answers by `localhost`, by addresses, and by "
+        "the names in `ASSAY_ALLOWED_HOSTS`: else any page could make a browser on its machine ask it.",
+        "Call it by one of these, or let it ask for keys.",
+    ),
     "rate_limited": Code(
         429, "Too often", "Too many requests from this address had no good credential.",
         "Mend the credential, and wait for `Retry-After`.",

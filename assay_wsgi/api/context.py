@@ -23,6 +23,7 @@ ENGINE = "assay_wsgi"
 _ADMISSION = "assay_wsgi.admission"
 _DOOR = "assay_wsgi.door"
 _SETTINGS = "assay_wsgi.settings"
+_HOSTS = "assay_wsgi.hosts"
 _REQUEST_ID = "assay_wsgi.request_id"
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 
@@ -58,6 +59,16 @@ def door() -> Door:
 def settings() -> Settings:
     """Give the settings of this process."""
     return cast("Settings", current_app.extensions[_SETTINGS])
+
+
+def guard_against_pages(app: Flask, hosts: frozenset[str]) -> None:
+    """Have requests refused that a stranger's page may have sent; `hosts` = names that are the service's own."""
+    app.extensions[_HOSTS] = hosts
+
+
+def own_hosts() -> frozenset[str] | None:
+    """Give the names that are the service's own; None where it does not matter who is asked by which."""
+    return cast("frozenset[str] | None", current_app.extensions.get(_HOSTS))
 
 
 def request_id() -> str:

@@ -226,6 +226,9 @@ def refusals(rule: Rule, operation: Operation) -> list[str]:
     found = {"internal", *operation.refuses}
     if "/api/" in rule.rule:
         found |= NOT_NOW.keys()
+    found.add("host_not_allowed")
+    if method_of(rule) != "GET":
+        found.add("cross_site")
     if operation.access is not Access.PUBLIC:
         found |= {"unauthorized", "rate_limited", "insufficient_role"}
         if operation.namespace_in_path or _names_namespace(operation):

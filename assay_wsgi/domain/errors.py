@@ -8,6 +8,7 @@ AssayError
 |   +-- BadCommand, InvalidCron, WrongTransaction, ...
 +-- Unauthorized        nobody knows who calls
 |   +-- InvalidToken
++-- WrongHost           asked under a name that is not the service's
 +-- Forbidden           the caller is known and may not do this
 |   +-- NoRole
 +-- RateLimited         too often
@@ -220,6 +221,12 @@ class Unauthorized(AssayError):
 
 class InvalidToken(Unauthorized):
     """The token is malformed, expired, of another issuer or not signed by it. The text is for the log alone."""
+
+
+class WrongHost(AssayError):
+    """The service is asked under a name that is not its own."""
+
+    code = "host_not_allowed"
 
 
 class Forbidden(AssayError):

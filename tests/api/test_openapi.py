@@ -172,7 +172,7 @@ def test_refusals_are_the_one_problem(door: FlaskClient) -> None:
     described = document(door)
     responses = pointed(described, f"{API}/workflows/{{workflow_id}}/signal/{{name}}", "post")["responses"]
 
-    assert set(responses) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "403", "404", "409", "413", "415", "421", "422", "429", "500", "503"}
     problem = {**described["components"]["schemas"]["Problem"]}
     for answer in (door.get(f"{API}/workflows/none"), door.post(f"{API}/workflows", json={"workflow_type": 1})):
         OAS31Validator(problem).validate(answer.get_json())

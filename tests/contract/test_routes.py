@@ -29,6 +29,8 @@ NOT_BY_A_REQUEST = {
     "conflict": "stands for conflicts that have no code of their own",
     "invalid": "stands for bad requests that have no code of their own",
     "internal": "never",
+    "host_not_allowed": "takes a page that makes a browser ask: tests/api/test_browsers.py",
+    "cross_site": "takes a page that makes a browser ask: tests/api/test_browsers.py",
     "rate_limited": "takes a service that asks who calls: tests/auth",
     "last_admin_key": "takes a database without other keys: tests/auth",
     "unauthorized": "takes a service that asks who calls: tests/auth",

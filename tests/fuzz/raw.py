@@ -101,6 +101,24 @@ CORPUS: tuple[tuple[str, str, Json], ...] = (
     ("GET", f"{API}/namespaces", None),
     ("GET", f"{API}/namespaces/main", None),
     ("DELETE", f"{API}/namespaces/n?force=true", None),
+    ("POST", f"{API}/schedules", {
+        "name": "s", "workflow_type": "T", "cron_expr": "0 2 * * *", "timezone": "Europe/Berlin", "input": [1],
+        "overlap_policy": "queue"}),
+    ("GET", f"{API}/schedules?namespace=main&limit=5", None),
+    ("GET", f"{API}/schedules/s", None),
+    ("PATCH", f"{API}/schedules/s", {"cron_expr": "@every 90s"}),
+    ("GET", f"{API}/schedules/s/next?n=3", None),
+    ("POST", f"{API}/schedules/s/pause", {"reason": "r"}),
+    ("POST", f"{API}/schedules/s/resume", None),
+    ("POST", f"{API}/schedules/s/trigger", {"overlap_policy": "allow_all"}),
+    ("POST", f"{API}/schedules/s/backfill", {"start": 1700000000, "end": 1700003600}),
+    ("DELETE", f"{API}/schedules/s", None),
+    ("POST", f"{API}/api-keys", {
+        "label": "l", "roles": ["viewer"], "namespaces": ["main"], "expires_in_secs": 60, "idempotent": True}),
+    ("GET", f"{API}/api-keys?namespace=main&limit=5", None),
+    ("POST", f"{API}/api-keys/assay_0badc0de.../rotate", {"grace_secs": 1.5}),
+    ("DELETE", f"{API}/api-keys/assay_0badc0de", None),
+    ("GET", f"{API}/audit?principal=p&action=a&outcome=done&after=1&before_id=7&limit=3", None),
 )  # fmt: skip
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "FOO", "get", "", "G ET")
