@@ -82,9 +82,9 @@ class Keys:
 
     def _ask(self, now: float) -> None:
         if self._under_way is None and now - self._asked_at >= BETWEEN_FETCHES_SECS:
-            self._asked_at = now
-            self._under_way = threading.Event()
-            threading.Thread(target=self._renew, args=(self._under_way,), name="issuer-keys", daemon=True).start()
+            under_way = threading.Event()
+            threading.Thread(target=self._renew, args=(under_way,), name="issuer-keys", daemon=True).start()
+            self._asked_at, self._under_way = now, under_way  # it ends only once it has the lock that is held here
 
     def _join(self, now: float) -> threading.Event | None:
         """Give what to wait for, to as many as may; an answer that is overdue is no longer waited for."""

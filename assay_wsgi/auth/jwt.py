@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from .principal import Principal
 from .roles import EVERYWHERE
 from .trust import Trust
 
+log = logging.getLogger(__name__)
+
 # assay 0.1.8 lets every valid token do everything; so do we until the operator says what gives which role.
 _EVERYTHING = ((EVERYWHERE, "admin"), (EVERYWHERE, "worker"))
 
@@ -39,6 +42,11 @@ class Verifier:
     def of(cls, settings: JwtSettings, clock: Callable[[], float]) -> Verifier:
         """Make the verifier that the settings ask for. Raises SettingsError."""
         trust = Trust.of(settings)
+        if trust.role_map is None:
+            log.warning(
+                "every valid token of %s may do everything: ASSAY_AUTH_ROLE_CLAIM and ASSAY_AUTH_ROLE_MAP say "
+                "which give which role", trust.issuer,
+            )  # fmt: skip
         return cls(trust, Keys(partial(fetch_keys, trust)), clock)
 
     def verify(self, token: str) -> Principal:

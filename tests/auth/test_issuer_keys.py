@@ -222,6 +222,20 @@ def test_nobody_waits_for_an_answer_that_is_overdue(keys: Keys, fetching: Fetchi
     assert first() is None
 
 
+def test_a_fetch_that_does_not_begin_does_not_bar_the_next(
+    keys: Keys, fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+):
+    def no_room(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", no_room)
+        with pytest.raises(RuntimeError):
+            keys.find("first")
+
+    assert found(keys, "first")
+
+
 def test_a_fetch_that_ends_in_a_fault_does_not_bar_the_next(clock: Clock, monkeypatch: pytest.MonkeyPatch):
     broken = [True]
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
