@@ -379,6 +379,10 @@ class Settings:
                 f"ASSAY_HTTP_THREADS: {settings.http_threads} threads are not more than the "
                 f"{settings.http.reserved_threads} of ASSAY_HTTP_RESERVED_THREADS: no long poll could be held"
             )
+        if settings.jwt.audience and not settings.jwt.issuer:  # better no server than one that asks nobody
+            problems.append(
+                "ASSAY_AUTH_AUDIENCE: it says what tokens are for: --auth-issuer must say whose (ASSAY_AUTH_ISSUER)"
+            )
         if problems:
             raise SettingsError("\n".join(problems))
         return settings

@@ -84,13 +84,14 @@ def documents() -> list[Document]:
 
 
 class Stage:
-    """A directory like a fresh clone, with a port of its own, in which a document is played."""
+    """A directory like a fresh clone, with ports of its own, in which a document is played."""
 
     def __init__(self, directory: Path, scripts: Path) -> None:
         self.directory = directory
         self._scripts = scripts
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+            self.address = f"127.0.0.1:{one.getsockname()[1]}"
+            self._beside = str(other.getsockname()[1])
         for path in ROOT.iterdir():
             if not path.name.startswith(".") and path.suffix != ".db":
                 (directory / path.name).symlink_to(path)
@@ -163,7 +164,7 @@ class Stage:
         return ["bash", "-e", str(script)] if block.language == "bash" else [sys.executable, str(script)]
 
     def _text(self, block: Block) -> str:
-        return block.text.replace("127.0.0.1:8080", self.address)
+        return block.text.replace("127.0.0.1:8080", self.address).replace("9000", self._beside)
 
     def _environ(self) -> dict[str, str]:
         return {

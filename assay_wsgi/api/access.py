@@ -7,6 +7,7 @@ where it names none, these are where things are looked for. So a view never sees
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ..auth.roles import Access
 from ..auth.roles import roles_with
 from ..domain.errors import AssayError
 from ..domain.errors import Forbidden
+from ..domain.errors import InvalidToken
 from ..domain.errors import NotFound
 from ..domain.model import Deed
 from ..domain.requests import Where
@@ -39,6 +41,8 @@ from .paths import as_sent
 
 if TYPE_CHECKING:
     from .contract import Operation
+
+log = logging.getLogger(__name__)
 
 _CALLER = "assay_wsgi.caller"
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
@@ -198,6 +202,8 @@ def _is_audited(here: Caller) -> bool:
 
 
 def _note_refusal(principal: Principal | None, error: AssayError) -> None:
+    if isinstance(error, InvalidToken):  # which is not said to who sent it
+        log.info("a token was refused reason=%s request_id=%s", error.message, request_id())
     if door().asks:
         _note(f"unknown@{request.remote_addr}" if principal is None else principal.name, error.code, None)
 

@@ -113,7 +113,9 @@ def _problem(status: int, title: str, code: str, text: str, members: dict[str, A
     response = Response(orjson.dumps(body), status, content_type=wanted)
     response.headers["X-Request-Id"] = request_id()
     if status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        # RFC 6750, section 3.1: who showed nothing is told no error.
+        bad = "HTTP_AUTHORIZATION" in request.environ
+        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if bad else "Bearer"
     if status == 503 or "retry_after_secs" in members:
         response.headers["Retry-After"] = str(math.ceil(members.get("retry_after_secs", _RETRY_AFTER_SECS)))
     return response

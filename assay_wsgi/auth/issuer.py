@@ -6,6 +6,7 @@ that is not JSON, too much of it or too slow an answer is an issuer that cannot 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,9 @@ MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_KEYS = 100
 _CHUNK_BYTES = 64 * 1024
 _HEADERS = {"Accept": "application/json, application/jwk-set+json", "Accept-Encoding": "identity"}
+
+
+log = logging.getLogger(__name__)
 
 
 class IssuerError(Exception):
@@ -51,6 +55,16 @@ def fetch_keys(trust: Trust, clock: Callable[[], float] = time.monotonic) -> Key
     if not keys:  # rather a fault of the issuer than its wish that the keys known until now be forgotten
         raise IssuerError(f"{keys_url} has no key that can be used with {', '.join(trust.algorithms)}")
     return keys
+
+
+def probe(trust: Trust) -> None:
+    """Ask the issuer for its keys only to say in the log whether it has some."""
+    try:
+        keys = fetch_keys(trust)
+    except IssuerError as error:
+        log.warning("tokens cannot be checked yet: %s", error)
+    else:
+        log.info("tokens can be checked issuer=%s keys=%s", trust.issuer, len(keys))
 
 
 def _checked(keys_url: Any, trust: Trust) -> str:

@@ -52,12 +52,13 @@ class Verifier:
     def verify(self, token: str) -> Principal:
         """Say who sends this token. Raises InvalidToken, NoRole, IssuerUnavailable."""
         held = self._proven(token)
-        subject = claims.check(held, self._trust, self._clock())
+        # No issuer has a fragment, so no two (issuer, subject) give one name.
+        name = f"{self._trust.issuer}#{claims.check(held, self._trust, self._clock())}"
         granted = self._trust.role_map.granted(held) if self._trust.role_map else _EVERYTHING
         if not granted:
+            log.info("a good token has no role here bearer=%s", name)
             raise NoRole("this token has no role here: ask who runs the service for one")
-        # No issuer has a fragment, so no two (issuer, subject) give one name.
-        return Principal.of(f"{self._trust.issuer}#{subject}", granted)
+        return Principal.of(name, granted)
 
     def _proven(self, token: str) -> dict[str, Any]:
         """Give what the token claims, once its signature has shown that the issuer says it."""

@@ -17,6 +17,7 @@ import pytest
 from assay_wsgi.auth import issuer as fetching
 from assay_wsgi.auth.issuer import IssuerError
 from assay_wsgi.auth.issuer import fetch_keys
+from assay_wsgi.auth.issuer import probe
 from assay_wsgi.auth.trust import Origin
 from assay_wsgi.auth.trust import Trust
 from assay_wsgi.settings import JwtSettings
@@ -177,6 +178,18 @@ def test_an_issuer_that_sends_a_byte_now_and_then_has_five_seconds_in_all(idp: I
     idp.answers[DISCOVERY] = dripping
     with pytest.raises(IssuerError, match="takes more than 5 s"):
         fetch_keys(trust(idp), clock)
+
+
+def test_an_issuer_is_probed_only_for_the_log(idp: Issuer, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    probe(trust(idp))
+    idp.answers[DISCOVERY] = send(b"", status=500)
+    probe(trust(idp))
+
+    assert [record.getMessage() for record in caplog.records if record.name == fetching.__name__] == [
+        f"tokens can be checked issuer={idp.url} keys=1",
+        f"tokens cannot be checked yet: {idp.url}{DISCOVERY} answers 500",
+    ]
 
 
 # ----------------------------------------------------------------------------- an issuer that leads us elsewhere

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import threading
 from functools import partial
 
 import click
@@ -76,12 +77,12 @@ def serve(
     if list_api_keys:
         hostkeys.print_keys(settings)
         return
-    _refuse_issuer(settings)
     bound_host, bound_port = settings.address
     bound_host = host or bound_host
     bound_port = bound_port if port is None else port
     _refuse_open_door(settings, bound_host)
     logs.configure(settings.process.log_level)
+    _refuse_issuer(settings)
     _refuse_wrong_database(settings)
 
     try:
@@ -149,17 +150,20 @@ def _asked(api_key: bool, issuer: str | None, audience: str | None, *, nobody: b
 
 
 def _refuse_issuer(settings: Settings) -> None:
-    """Say once what each web process would say of an issuer that cannot be trusted so."""
+    """Say once what each web process would say of an issuer that cannot be trusted so.
+
+    One that is away may come back: it is only asked, beside the start, so that a wrong name is seen at once.
+    """
     if not settings.jwt.issuer:
-        if settings.jwt.audience:
-            raise click.UsageError("--auth-audience says what tokens are for: --auth-issuer must say whose")
         return
+    from ...auth.issuer import probe
     from ...auth.trust import Trust
 
     try:
-        Trust.of(settings.jwt)
+        trust = Trust.of(settings.jwt)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
+    threading.Thread(target=probe, args=(trust,), name="issuer-probe", daemon=True).start()
 
 
 def _refuse_open_door(settings: Settings, host: str) -> None:
