@@ -8,12 +8,14 @@ where it names none, these are where things are looked for. So a view never sees
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import cast
+from urllib.parse import urlsplit
 
 from flask import request
 
@@ -45,7 +47,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CALLER = "assay_wsgi.caller"
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_NOT_NEAR = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_ORIGIN")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MAX_TARGET_CHARS = 600
 _AUDITED = frozenset({Access.OPERATE, Access.MANAGE, Access.GOVERN})
 _HOT = frozenset({Access.READ, Access.OPERATE, Access.WORK})  # where nobody is named unless it matters
 
@@ -174,8 +178,12 @@ def _bearer_token() -> str | None:
 
 
 def _is_near(address: str) -> bool:
-    """Say whether the request comes from this host itself, and not through a proxy on it."""
-    return is_loopback(address) and not any(name in request.environ for name in _FORWARDED)
+    """Say whether a program on this host sent the request: no proxy for somebody else, and no page in a browser.
+
+    A page names its Origin, and one whose name was made to lead here names itself as the Host.
+    """
+    host = urlsplit(f"//{request.host}").hostname or ""
+    return is_loopback(address) and is_loopback(host) and not any(name in request.environ for name in _NOT_NEAR)
 
 
 def _action() -> str:
@@ -183,7 +191,9 @@ def _action() -> str:
 
 
 def _target() -> str | None:
-    return " ".join(as_sent(str(value)) for value in (request.view_args or {}).values()) or None
+    """Name what the path names. Nobody may have checked that yet, and PostgreSQL takes no NUL."""
+    told = " ".join(as_sent(str(value)) for value in (request.view_args or {}).values())
+    return _CONTROL.sub("\ufffd", told)[:_MAX_TARGET_CHARS] or None
 
 
 def _named(given: dict[str, Any]) -> str | None:
@@ -204,8 +214,10 @@ def _is_audited(here: Caller) -> bool:
 def _note_refusal(principal: Principal | None, error: AssayError) -> None:
     if isinstance(error, InvalidToken):  # which is not said to who sent it
         log.info("a token was refused reason=%s request_id=%s", error.message, request_id())
-    if door().asks:
-        _note(f"unknown@{request.remote_addr}" if principal is None else principal.name, error.code, None)
+    if principal is not None:
+        _note(principal.name, error.code, None)
+    elif door().asks and door().notes_strangers():
+        _note(f"unknown@{request.remote_addr}", error.code, None)
 
 
 def _note(who: str, outcome: str, namespace: str | None) -> None:

@@ -14,10 +14,14 @@ from ..store.store import Store
 from .keys import Keys
 from .principal import Principal
 from .roles import EVERYWHERE
+from .throttle import Allowance
 from .throttle import Throttle
 
 ANYBODY = Principal.of("anonymous", [(EVERYWHERE, role) for role in ROLES])
 FOUNDER = Principal.of("bootstrap", [(EVERYWHERE, "admin")])  # who makes the first key
+
+
+STRANGERS_A_MINUTE = 60  # lines of the audit log, in each process
 
 
 class Tokens(Protocol):
@@ -51,6 +55,7 @@ class Door:
         self._tokens = tokens
         self._bootstrap_token = bootstrap_token
         self._throttle = Throttle(clock)
+        self._strangers = Allowance(STRANGERS_A_MINUTE, clock)
 
     @classmethod
     def of(cls, settings: Settings, store: Store) -> Door:
@@ -66,6 +71,10 @@ class Door:
     def asks(self) -> bool:
         """Whether callers are asked who they are."""
         return self._keys is not None or self._tokens is not None
+
+    def notes_strangers(self) -> bool:
+        """Say whether the refusal of somebody unknown is written down: anybody can be refused, without end."""
+        return self._strangers.take()
 
     def admit(self, token: str | None, *, address: str, founding: bool = False, near: bool = False) -> Principal:
         """Give the caller. `founding` = this may make the first key; `near` = from this host, without a proxy.

@@ -1,4 +1,6 @@
-"""How often an address may fail to say who it is. It slows down whoever guesses; a good credential always passes.
+"""How often an address may fail to say who it is, and how much strangers may have written down.
+
+It slows down whoever guesses; a good credential always passes.
 
 Each process counts for itself: with n web processes an address may fail n times as often.
 """
@@ -36,3 +38,23 @@ class Throttle:
         if count >= FAILURES_A_MINUTE:
             left = began + _WINDOW_SECS - now
             raise RateLimited("too many requests from here without a good credential: wait", retry_after_secs=left)
+
+
+class Allowance:
+    """So many in a minute, whoever they are for."""
+
+    def __init__(self, a_minute: int, clock: Callable[[], float]) -> None:
+        self._a_minute = a_minute
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._began = -_WINDOW_SECS
+        self._count = 0
+
+    def take(self) -> bool:
+        """Take one; say whether there was one."""
+        now = self._clock()
+        with self._lock:
+            if now - self._began >= _WINDOW_SECS:
+                self._began, self._count = now, 0
+            self._count += 1
+            return self._count <= self._a_minute

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from assay_wsgi.app import create_app
+from assay_wsgi.auth.door import STRANGERS_A_MINUTE
 from assay_wsgi.domain.errors import NotFound
 from assay_wsgi.domain.requests import DeedFilter
 from assay_wsgi.engine import Engine
@@ -32,6 +33,28 @@ def lines(engine: Engine, **wanted: Any) -> list[tuple[Any, ...]]:
     found, _ = engine.audit.list(DeedFilter(**wanted))
     names = ("principal", "action", "namespace", "target", "outcome")
     return [tuple(line[name] for name in names) for line in reversed(found)]
+
+
+@pytest.mark.parametrize("name", ["a%00b", "%01%7f", "%ff", "%ed%a0%80", "x" * 3000])
+def test_no_name_that_a_stranger_sends_keeps_others_from_writing(
+    engine: Engine, client: FlaskClient, name: str
+) -> None:
+    admin = key(engine, "admin")
+
+    refused = ask(client, "GET", f"{RUNS}/{name}")
+    done = ask(client, "POST", RUNS, admin, json={"workflow_type": "T", "workflow_id": "w"})
+
+    assert (refused.status_code, done.status_code) == (401, 201)
+    (stranger,) = lines(engine, principal="unknown@127.0.0.1")
+    assert stranger[3].isprintable()
+    assert len(stranger[3]) <= 600
+
+
+def test_strangers_get_a_line_a_second_and_no_more(engine: Engine, client: FlaskClient) -> None:
+    for number in range(STRANGERS_A_MINUTE + 40):
+        ask(client, "GET", f"{RUNS}/{number}")
+
+    assert len(lines(engine, principal="unknown@127.0.0.1")) == STRANGERS_A_MINUTE
 
 
 def test_what_is_done_and_what_is_refused_is_written_down_with_who_and_about_what(
@@ -152,9 +175,10 @@ def test_a_program_that_embeds_the_engine_says_on_whose_behalf_it_works(engine: 
 
 
 def test_a_flood_of_refusals_is_written_as_far_as_there_is_room(engine: Engine, client: FlaskClient) -> None:
+    viewer = key(engine, "viewer")
     engine._wakeups.close()  # nobody writes meanwhile
     for _ in range(REFUSALS_AT_MOST + 5):
-        ask(client, "GET", RUNS)
+        ask(client, "POST", RUNS, viewer)
 
     assert len(lines(engine, limit=2000)) == REFUSALS_AT_MOST
 

@@ -41,6 +41,18 @@ def test_who_comes_through_a_proxy_is_not_on_the_host(client: FlaskClient, heade
     assert first(client, headers={header: "127.0.0.1"}).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}, {"Host": "[::"}]
+)
+def test_a_page_in_a_browser_on_the_host_makes_no_key(client: FlaskClient, headers: dict[str, str]) -> None:
+    assert first(client, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_a_program_on_the_host_may_call_it_by_any_of_its_names(client: FlaskClient, host: str) -> None:
+    assert first(client, headers={"Host": host}).status_code == 201
+
+
 def test_who_comes_from_elsewhere_is_not_on_the_host(client: FlaskClient) -> None:
     assert first(client, environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 401
 
