@@ -79,7 +79,8 @@ _GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ),
         (
             "back-off of a task that fails",
-            f"{tasks.FIRST_WAIT_SECS:g} s, doubled each time, up to {tasks.LONGEST_WAIT_SECS:g} s",
+            f"{tasks.FIRST_WAIT_SECS:g} s, doubled each time, up to {tasks.LONGEST_WAIT_SECS:g} s; "
+            "`retry-now` and a cancel end it",
             "it comes again without end",
         ),
     ],
