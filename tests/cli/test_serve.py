@@ -229,6 +229,7 @@ def test_two_servers_do_not_share_a_port_by_accident(run, sqlite_url):
 
 
 def test_a_sidecar_gives_up_the_lead_when_it_ends(run, backend, clock):
+    Store.open(backend).close()
     sidecar = run(*ASSAY, "sidecar", "--backend", backend)
     until(lambda: "leading" in sidecar.said())
 
@@ -238,6 +239,20 @@ def test_a_sidecar_gives_up_the_lead_when_it_ends(run, backend, clock):
     store = Store.open(backend)
     assert store.leases.holder("sidecar") is None
     store.close()
+
+
+def test_a_sidecar_waits_for_a_file_that_is_not_there_and_makes_none(run, tmp_path):
+    path = tmp_path / "typo.db"
+    sidecar = run(*ASSAY, "sidecar", "--backend", f"sqlite://{path}")
+    until(lambda: sidecar.said().count(f"no database at sqlite://{path}, next try in") >= 2)
+    assert "there is no such file; `assay serve` or `assay db migrate` makes it" in sidecar.said()
+    assert not path.exists()
+
+    Store.open(f"sqlite://{path}").close()
+
+    until(lambda: "leading owner=" in sidecar.said())
+    sidecar.popen.terminate()
+    assert sidecar.ends() == 0
 
 
 def test_a_sidecar_waits_for_a_database_that_is_away(run):
