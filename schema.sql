@@ -10,6 +10,7 @@
 --
 -- The reader (assay_wsgi/store/schema.py) knows these marks:
 --   $key         an integer key that the engine hands out in blocks   (integer / bigint)
+--   $exact       a text that is ordered byte by byte, whatever the database's language  (text / text COLLATE "C")
 --   $serial      a key that the database numbers at the insert        (integer PRIMARY KEY AUTOINCREMENT /
 --                                                                      bigint identity PRIMARY KEY)
 --   $clustered   the table is stored in primary-key order             (WITHOUT ROWID / nothing)
@@ -65,7 +66,7 @@ CREATE TABLE namespaces (
 CREATE TABLE workflows (
     run_key              $key PRIMARY KEY,
     namespace            text NOT NULL,
-    workflow_id          text NOT NULL,
+    workflow_id          $exact NOT NULL,
     run_id               text NOT NULL,              -- run-<workflow_id>-<run_key>: unique because the key is
     workflow_type        text NOT NULL,
     task_queue           text NOT NULL,
@@ -74,7 +75,7 @@ CREATE TABLE workflows (
     input                text,
     result               text,
     error                text,
-    search_attributes    text,                       -- a JSON object
+    search_attributes    text,                       -- a JSON object; workflow_attributes has it in rows
     priority             integer NOT NULL,           -- lower goes first
     parent_key           $key,                       -- the run that started this one; immutable
     parent_chain_key     $key,                       -- the first run of the parent's chain; immutable
@@ -116,16 +117,31 @@ CREATE UNIQUE INDEX workflows_open_id ON workflows (namespace, workflow_id)
 CREATE INDEX workflows_newest ON workflows (workflow_id, namespace, created_at, run_key);
 -- Lists, newest first, and the counts of namespaces.
 CREATE INDEX workflows_listed ON workflows (namespace, created_at, run_key);
-CREATE INDEX workflows_status ON workflows (namespace, status, created_at, run_key);
+CREATE INDEX workflows_status ON workflows (namespace, status, created_at, run_key, workflow_type);
+CREATE INDEX workflows_type ON workflows (namespace, workflow_type, created_at, run_key);
+CREATE INDEX workflows_closed ON workflows (namespace, completed_at, run_key) WHERE completed_at IS NOT NULL;
 -- The newest run of a chain; most chains are one run, and have no entry here.
 CREATE INDEX workflows_chain ON workflows (first_run_key, created_at, run_key) WHERE continued_from IS NOT NULL;
-CREATE INDEX workflows_children ON workflows (parent_chain_key) WHERE parent_chain_key IS NOT NULL;
+CREATE INDEX workflows_children ON workflows (parent_chain_key, created_at, run_key)
+    WHERE parent_chain_key IS NOT NULL;
 -- Whether anything of a schedule runs: the chain goes on under its schedule's key.
 CREATE INDEX workflows_schedule ON workflows (schedule_key)
     WHERE schedule_key IS NOT NULL AND status IN ('PENDING', 'RUNNING');
+CREATE INDEX workflows_scheduled ON workflows (schedule_key, created_at, run_key) WHERE schedule_key IS NOT NULL;
 CREATE INDEX workflows_deadline ON workflows (deadline_at) WHERE deadline_at IS NOT NULL;
--- only: postgres
-CREATE INDEX workflows_attributes ON workflows USING gin ((search_attributes::jsonb) jsonb_path_ops);
+
+-- The search attributes of runs, to find and order runs by: one row a name. Names are the users' own. A value is
+-- written so that its text has its order, numbers too (store/attributes.py); `rest` is what an index has no room for.
+CREATE TABLE workflow_attributes (
+    run_key     $key NOT NULL,
+    name        $exact NOT NULL,
+    namespace   text NOT NULL,                       -- the run's
+    value       $exact NOT NULL,
+    rest        $exact NOT NULL,
+    created_at  double precision NOT NULL,           -- the run's
+    PRIMARY KEY (run_key, name)
+) $clustered;
+CREATE INDEX workflow_attributes_value ON workflow_attributes (namespace, name, value, created_at, run_key);
 
 -- A row while a run is ready for a worker or leased to one. token IS NULL = ready.
 CREATE TABLE workflow_tasks (

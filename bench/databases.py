@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 import warnings
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -147,6 +148,20 @@ class Reader:
     def one(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """Run a statement that answers one value; fetch it."""
         return self.rows(sql, params)[0][0]
+
+    def together(self, statements: Iterable[str]) -> None:
+        """Run statements in one transaction."""
+        self._db.execute("BEGIN")
+        for statement in statements:
+            self._db.execute(statement)
+        self._db.execute("COMMIT")
+
+    def settle(self) -> None:
+        """Leave the database as it would be after a while: PostgreSQL's autovacuum has been there."""
+        if self.backend == "postgres":
+            self._db.execute("VACUUM ANALYZE")
+        else:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def size_bytes(self) -> int:
         """How much room the database takes, without its log."""

@@ -86,7 +86,7 @@ IS_WRONG = {
     ),
     "invalid_filter": Code(
         422, "Invalid filter", "A query parameter is unknown, is there twice, or cannot be read.",
-        "`details` names it. A filter is never ignored.",
+        "`details` names it, and in `q` the character. A filter is never ignored.",
     ),
     "invalid_id": Code(
         422, "Invalid id or name", "An id or name is empty, too long, `.` or `..`, or begins or ends with a space.",
@@ -110,6 +110,11 @@ IS_WRONG = {
     "missing_field": Code(422, "Missing field", "A field that must be there is not.", "`details` names it."),
     "out_of_range": Code(
         422, "Out of range", "A number is too small or too great, or a text too long.", "`error` says the range."
+    ),
+    "search_too_slow": Code(
+        422, "The search reads too many runs", "It was stopped after ten seconds: no index leads to the runs that it "
+        "asks for, and there are too many.",
+        "Ask for less, as [the filter language](filters.md#what-is-fast) says.",
     ),
     "too_many_items": Code(422, "Too many items", "A list has more items than it may have.", "Send it in parts."),
     "too_many_pending": Code(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from ..domain import filters
 from ..domain.requests import ROLES
 from . import checks
 from . import commands
@@ -146,6 +147,10 @@ def _query_attributes() -> Json:
     return _attributes()
 
 
+def _query_filter() -> Json:
+    return {"type": "string", "maxLength": filters.MAX_CHARS}
+
+
 COMPONENTS: dict[str, Json] = {"Name": _name(checks.MAX_ID_CHARS)}
 
 DESCRIBED: dict[Callable[..., Any], Callable[..., Json]] = {
@@ -173,4 +178,5 @@ DESCRIBED: dict[Callable[..., Any], Callable[..., Json]] = {
     fields.query_boolean: _boolean,
     fields.query_time: _query_time,
     fields.query_attributes: _query_attributes,
+    fields.query_filter: _query_filter,
 }

@@ -134,6 +134,17 @@ class RunRecord(Record):
     completed_at = _time("When it ended; null before.", allow_none=True)
 
 
+class RunCount(Record):
+    """How many runs there are."""
+
+    sometimes = frozenset({"group_by", "groups", "truncated"})
+
+    count = _integer("All of them.")
+    group_by = _text("Only with `group_by`: by what they are counted.")
+    groups = _objects("Only with `group_by`: items of `value` and `count`, the largest first.")
+    truncated = _flag("Only with `group_by`: whether there are more groups than are told.")
+
+
 class RunTree(RunRecord):
     """A run, and the runs below it."""
 

@@ -9,6 +9,8 @@ from flask import Blueprint
 from ..auth.roles import Access
 from ..domain.commands import ContinueAsNew
 from ..domain.errors import AssayError
+from ..domain.filters import GROUPS
+from ..domain.filters import STATUSES
 from ..domain.requests import ID_CONFLICT
 from ..domain.requests import ID_REUSE
 from ..domain.requests import MAIN
@@ -30,6 +32,7 @@ from .fields import ListQuery
 from .fields import Query
 from .fields import load
 from .fields import query_attributes
+from .fields import query_filter
 from .fields import query_integer
 from .fields import query_time
 from .idempotency import idempotency
@@ -44,7 +47,6 @@ from .references import run_ref
 
 MAX_BATCH = 1000
 MAX_CURSOR_CHARS = 1000
-STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT")
 SIGNAL_ID = "Yours: a signal with the same id is not taken twice."
 
 bp = Blueprint("assay_workflows", __name__)
@@ -148,8 +150,8 @@ def _outcome(outcome: dict[str, Any] | AssayError) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------------------- read
 
 
-class RunsQuery(ListQuery):
-    """Which runs, newest first."""
+class FilterQuery(ListQuery):
+    """Which runs; what is asked must all hold."""
 
     namespace = Id(load_default=MAIN, says="Runs of this namespace.")
     status = Checked(
@@ -166,6 +168,12 @@ class RunsQuery(ListQuery):
     created_before = Checked(query_time, load_default=None, says="Runs that were started before this moment.")
     closed_after = Checked(query_time, load_default=None, says="Runs that ended after this moment.")
     closed_before = Checked(query_time, load_default=None, says="Runs that ended before this moment.")
+    q = Checked(query_filter, load_default=None, says="A filter in the filter language.")
+
+
+class RunsQuery(FilterQuery):
+    """Which runs, newest first unless `q` orders them otherwise."""
+
     limit = Checked(query_integer, 1, MAX_PAGE, load_default=50, says="How many at most.")
     offset = Checked(query_integer, 0, MAX_OFFSET, load_default=0, says="How many to leave out; a cursor is cheaper.")
     cursor = Id(MAX_CURSOR_CHARS, load_default=None, says="Where to go on, from the Link header.")
@@ -178,12 +186,36 @@ class RunsQuery(ListQuery):
     returns=records.RunRecord,
     many=True,
     tagged=True,
-    refuses=("invalid_cursor",),
+    refuses=("invalid_cursor", "search_too_slow"),
     asks={"workflow_type": "Order", "status": "PENDING", "limit": 10},
 )
 def list_runs(query: dict[str, Any]) -> Any:
     """List runs, newest first; the Link header names the next page."""
     return _page(*engine().workflows.list(ListFilter(**query)))
+
+
+class CountQuery(FilterQuery):
+    """Which runs to count, and by what."""
+
+    group_by = Checked(
+        checks.choice, GROUPS, "invalid_filter", load_default=None,
+        says="Count each group for itself; a `day` is that of the start, in UTC.",
+    )  # fmt: skip
+
+
+@bp.get("/workflows/count")
+@operation(
+    access=Access.READ,
+    query=CountQuery,
+    returns=records.RunCount,
+    tagged=True,
+    refuses=("search_too_slow",),
+    asks={"q": "WorkflowType = 'Order'", "group_by": "status"},
+)
+def count_runs(query: dict[str, Any]) -> Any:
+    """Count runs, all of them or by group; of groups the thousand largest are told."""
+    by = query.pop("group_by")
+    return engine().workflows.count(ListFilter(**query), group_by=by)
 
 
 def _page(found: Any, cursor: str | None) -> Any:

@@ -183,6 +183,12 @@ class Invalid(AssayError):
     code = "invalid"
 
 
+class TooSlow(Invalid):
+    """A search reads so many runs that it was stopped; to ask for less is quicker than to ask again."""
+
+    code = "search_too_slow"
+
+
 class WrongTransaction(Invalid):
     """The program that embeds the engine gave it a database or a transaction that cannot carry its writes."""
 

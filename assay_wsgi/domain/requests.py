@@ -282,6 +282,7 @@ class ListFilter:
     created_before: float | None = None
     closed_after: float | None = None
     closed_before: float | None = None
+    q: str | None = None  # the filter language (domain/filters); may order them otherwise
     limit: int = 50  # 1..1000
     offset: int = 0
     cursor: str | None = None  # opaque: where the page before ended

@@ -13,6 +13,7 @@ from ..jsontext import dumps
 from ..jsontext import embed
 from ..jsontext import loads
 from . import activities
+from . import attributes
 from . import continuing
 from . import timers
 from . import workflows
@@ -51,8 +52,6 @@ from .model import Timer
 from .requests import StartRun
 from .texts import told_error
 
-ATTRIBUTE_KEYS_AT_MOST = 100
-ATTRIBUTE_BYTES_AT_MOST = 40 * 1024
 CHILDREN_AT_MOST = 2000  # open ones, of a chain
 
 
@@ -225,11 +224,8 @@ def _upsert_search_attributes(turn: Turn, command: UpsertSearchAttributes) -> No
     after = {**before, **command.patch}
     if command.seq is None and after == before:
         return  # a worker without seqs sends it at each replay: once is enough, else it would run for ever
+    _refuse_unfit(after)
     text = dumps(after)
-    if len(after) > ATTRIBUTE_KEYS_AT_MOST or len(text.encode()) > ATTRIBUTE_BYTES_AT_MOST:
-        raise BadCommand(
-            f"search attributes: at most {ATTRIBUTE_KEYS_AT_MOST} keys and {ATTRIBUTE_BYTES_AT_MOST} bytes"
-        )
     payload: dict[str, Any] = {"patch": command.patch}
     if command.seq is not None:
         payload["upsert_seq"] = command.seq
@@ -237,6 +233,11 @@ def _upsert_search_attributes(turn: Turn, command: UpsertSearchAttributes) -> No
     pen.set(search_attributes=text)
     pen.event("SearchAttributesUpserted", dumps(payload), ref_seq=command.seq)
     turn.wakes_itself = True
+
+
+def _refuse_unfit(found: Mapping[str, Any]) -> None:
+    if wrong := attributes.fault(found):
+        raise BadCommand(f"search attributes: {wrong}")
 
 
 def _record_snapshot(turn: Turn, command: RecordSnapshot) -> None:
@@ -268,6 +269,7 @@ def _start_child(turn: Turn, command: StartChildWorkflow) -> None:
     many = pen.last_seq > CHILDREN_AT_MOST or (run.has_children and run.continued_from is not None)
     if many and turn.recorded.open_children() + len(turn.children) >= CHILDREN_AT_MOST:
         raise BadCommand(f"a run has at most {CHILDREN_AT_MOST} open children", code="too_many_pending")
+    _refuse_unfit(command.search_attributes or {})
     request = StartRun(
         workflow_type=command.workflow_type, namespace=run.namespace, input=command.input,
         task_queue=command.task_queue or run.task_queue, search_attributes=command.search_attributes,

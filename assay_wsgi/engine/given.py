@@ -9,6 +9,7 @@ import math
 import re
 from typing import Any
 
+from ..domain import attributes
 from ..domain.commands import ContinueAsNew
 from ..domain.errors import Invalid
 from ..domain.requests import ID_CONFLICT
@@ -32,7 +33,7 @@ _KEY = re.compile(r"[!-~]{1,255}")
 _CHOICES = {"id_conflict": ID_CONFLICT, "id_reuse": ID_REUSE}
 
 
-def start(request: StartRun) -> StartRun:
+def start(request: StartRun) -> None:
     """Check a start. Raises Invalid."""
     for field in ("workflow_type", "namespace", "task_queue"):
         name(getattr(request, field), field)
@@ -44,7 +45,8 @@ def start(request: StartRun) -> StartRun:
     for field in ("execution_timeout_secs", "run_timeout_secs"):
         _duration(getattr(request, field), field)
     json_text(request.input, "input")
-    return request
+    if request.search_attributes is not None and (wrong := attributes.fault(request.search_attributes)):
+        raise Invalid(f"search_attributes: {wrong}", code="invalid_attribute")
 
 
 def schedule(wanted: NewSchedule) -> NewSchedule:

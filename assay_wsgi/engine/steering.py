@@ -204,8 +204,9 @@ class Steering:
         return Keyed.of(operation, idempotency, self._settings)
 
     def _start(self, request: StartRun) -> Start:
+        given.start(request)
         attributes = {"assay_engine_version": __version__, **(request.search_attributes or {})}
-        request = replace(given.start(request), search_attributes=attributes)
+        request = replace(request, search_attributes=attributes)
         if request.workflow_id is not None:
             return Start(request, request.workflow_id)
         alone = replace(request, id_conflict="fail", id_reuse="reject")  # a name made here must not hit another's run

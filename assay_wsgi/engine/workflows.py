@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..domain.errors import Invalid
 from ..domain.errors import NotFound
+from ..domain.filters import GROUPS
+from ..domain.filters import NEWEST_FIRST
+from ..domain.filters import search_of
 from ..domain.requests import ListFilter
 from ..domain.requests import RunRef
 from ..jsontext import loads
@@ -35,10 +39,30 @@ class Workflows(Steering):
             return run_record(find(db, as_ref(ref)))
 
     def list(self, wanted: ListFilter) -> tuple[Sequence[dict[str, Any]], str | None]:
-        """Give records, newest first, and the cursor of the next page, if there is one. Raises Invalid."""
-        with self._store.read() as db:
-            found, cursor = lists.workflows(db, wanted)
+        """Give records, newest first, and the cursor of the next page, if there is one. Raises Invalid, TooSlow."""
+        search = search_of(wanted)
+        with self._store.search() as db:
+            found, cursor = lists.workflows(db, search)
         return [run_record(seen) for seen in found], cursor
+
+    def count(self, wanted: ListFilter, *, group_by: str | None = None) -> dict[str, Any]:
+        """Count runs: `count`, and with `group_by` (one of GROUPS) the `groups`, the largest first.
+
+        `truncated` says whether there are more groups than are told. Where a page begins and ends is none of it.
+        Raises Invalid, TooSlow.
+        """
+        if group_by is not None and group_by not in GROUPS:
+            raise Invalid(f"group_by: must be one of {', '.join(GROUPS)}", code="invalid_filter")
+        search = search_of(wanted)
+        if search.order != NEWEST_FIRST:
+            raise Invalid("q: a count has no order: leave ORDER BY out", code="invalid_filter")
+        with self._store.search() as db:
+            if group_by is None:
+                return {"count": lists.count(db, search)}
+            found, truncated = lists.groups(db, search, group_by)
+            whole = lists.count(db, search) if truncated else sum(count for _, count in found)
+        groups = [{"value": value, "count": count} for value, count in found]
+        return {"count": whole, "group_by": group_by, "groups": groups, "truncated": truncated}
 
     def children(self, ref: RunRef | str, wanted: ListFilter) -> tuple[Sequence[dict[str, Any]], str | None]:
         """Give the children of a run and of those that it continues, paged as `list` is.
@@ -48,7 +72,7 @@ class Workflows(Steering):
         with self._store.read() as db:
             run = find(db, as_ref(ref)).run
             of_run = replace(wanted, namespace=run.namespace, parent_chain_key=run.first_run_key)
-            found, cursor = lists.workflows(db, of_run)
+            found, cursor = lists.workflows(db, search_of(of_run))
         return [run_record(seen) for seen in found], cursor
 
     def tree(self, ref: RunRef | str, *, limit: int = 1000) -> dict[str, Any]:

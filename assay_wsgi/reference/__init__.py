@@ -8,6 +8,7 @@ from . import commands
 from . import cron
 from . import errors
 from . import events
+from . import filters
 from . import limits
 from . import roles
 from . import routes
@@ -20,5 +21,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/cron.md": cron.rendered,
     "reference/roles.md": roles.rendered,
     "reference/errors.md": errors.rendered,
+    "reference/filters.md": filters.rendered,
     "explain/limits.md": limits.rendered,
 }

@@ -9,6 +9,7 @@ from ..api import exchange
 from ..api import references
 from ..api import workflows as workflow_routes
 from ..domain import activities
+from ..domain import attributes
 from ..domain import overlap
 from ..domain import schedules
 from ..domain import steps
@@ -53,11 +54,11 @@ _GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("the shortest time-out", f"{commands.MIN_TIMEOUT_SECS:g} s", "422 `out_of_range`"),
     ],
     "Search attributes": [
-        ("attributes of a run", f"{steps.ATTRIBUTE_KEYS_AT_MOST}", "422 `too_many_items`; in a turn `bad_command`"),
+        ("attributes of a run", f"{attributes.KEYS_AT_MOST}", "422 `too_many_items`; in a turn `bad_command`"),
         ("one value", f"{checks.MAX_ATTRIBUTE_BYTES // 1024} KiB", "413 `payload_too_large`; in a turn `bad_command`"),
         (
             "all of a run's together",
-            f"{steps.ATTRIBUTE_BYTES_AT_MOST // 1024} KiB",
+            f"{attributes.BYTES_AT_MOST // 1024} KiB",
             "413 `payload_too_large`; in a turn `bad_command`",
         ),
     ],

@@ -98,8 +98,17 @@ class Dialect(Protocol):
     def upsert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows, or write the changeable columns of those that are there."""
 
-    def has_attribute(self, column: str, key: str, value: Any) -> tuple[str, list[Any]]:
-        """Write `the JSON object in column has this key with this value`: text and parameters of the driver."""
+    def exact(self, text: str) -> str:
+        """Write an expression of text so that it is ordered byte by byte."""
+
+    def whole(self, number: str) -> str:
+        """Write the greatest integer that is not above an expression of a positive number."""
+
+    def bound(self, db: Any, secs: float | None) -> None:
+        """Have each statement of a reading connection stopped that takes longer; None = as long as it takes."""
+
+    def stopped(self, error: BaseException) -> bool:
+        """Say whether a statement was stopped because it took too long."""
 
     def check_durability(self, db: Any) -> None:
         """Refuse a database that may lose what it acknowledged. Raises Unavailable."""

@@ -64,8 +64,9 @@ def check(store: Store, *, slack_secs: float | None = None, tell: Tell = untold)
     with store.read() as db:
         db.begin(one_snapshot)
         try:
-            if one_snapshot:
-                db.run("SET LOCAL statement_timeout = 0")
+            if one_snapshot:  # no time-out; and whole tables are joined here, where elsewhere it is rows by their keys
+                for setting in ("statement_timeout = 0", "enable_hashjoin = on", "enable_mergejoin = on"):
+                    db.run(f"SET LOCAL {setting}")
             return examine(db, overdue=overdue, tell=tell)
         finally:
             db.rollback()
@@ -458,12 +459,38 @@ def _without(parent: str, key: str, *tables: str) -> str:
     )
 
 
+_ATTRIBUTES = {
+    "sqlite": ("json_each(w.search_attributes)", "j.type = 'text'", "j.value"),
+    "postgres": (
+        "LATERAL json_each(w.search_attributes::json)", "json_typeof(j.value) = 'string'", "(j.value #>> '{}')",
+    ),
+}  # fmt: skip
+
+
+def _attributes(dialect: str) -> Check:
+    """Names and texts are compared; how other values are written is not known here."""
+    members, is_text, text = _ATTRIBUTES[dialect]
+    return Check(
+        "attributes",
+        "a run is found by the search attributes that it has, and by no others",
+        f"SELECT w.run_key, j.key FROM workflows w CROSS JOIN {members} j LEFT JOIN workflow_attributes a "
+        "ON a.run_key = w.run_key AND a.name = j.key WHERE a.run_key IS NULL OR a.namespace <> w.namespace "
+        f"OR a.created_at <> w.created_at OR ({is_text} AND a.value || a.rest <> 's' || {text}) "
+        "OR (substr(a.value, 1, 1) = 's' AND NOT "
+        f"{is_text}) UNION ALL SELECT a.run_key, a.name FROM workflow_attributes a JOIN workflows w "
+        f"ON w.run_key = a.run_key WHERE NOT EXISTS (SELECT 1 FROM {members} j WHERE j.key = a.name)",
+        only=dialect,
+    )
+
+
 _BELOW_RUNS = (
-    "workflow_tasks", "workflow_events", "workflow_activities", "workflow_timers", "workflow_signals",
-    "workflow_snapshots",
+    "workflow_attributes", "workflow_tasks", "workflow_events", "workflow_activities", "workflow_timers",
+    "workflow_signals", "workflow_snapshots",
 )  # fmt: skip
 
 _DATABASE = (
+    _attributes("sqlite"),
+    _attributes("postgres"),
     Check(
         "meta",
         "the database knows its version and its names",

@@ -1,20 +1,33 @@
-"""Lists of runs: filters become one query, built by Peewee, and pages follow each other by a cursor."""
+"""Lists of runs and counts of them: a search becomes one query, and pages follow each other by a cursor.
+
+The keys of a page are found first, among narrow columns; its rows are fetched by key then, in the same statement.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import UTC
+from datetime import datetime
 from typing import Any
-
-import peewee
+from typing import NamedTuple
 
 from ..domain.errors import Invalid
+from ..domain.filters import NEWEST_FIRST
+from ..domain.filters import All
+from ..domain.filters import Kind
+from ..domain.filters import Search
+from ..domain.filters import Test
 from ..domain.model import Run
-from ..domain.model import Status
-from ..domain.requests import ListFilter
 from ..jsontext import dumps
 from ..jsontext import loads
+from . import leads
+from .conditions import Sql
+from .conditions import Writer
+from .conditions import joined
+from .conditions import of_attribute
+from .conditions import order_columns
 from .connection import Connection
 from .mapping import RUNS
 from .pages import filled
@@ -22,31 +35,66 @@ from .pages import size_of
 from .reads import CLAIMED_BY
 from .reads import PARENT_ID
 from .reads import SeenRun
-from .tables import Workflow
-from .tables import WorkflowTask
+
+MAX_GROUPS = 1000
+_DAY_SECS = 86400
+_WIDTH = len(RUNS.names) + 2
+_SHOWN = f"{RUNS.prefixed('w')}, {CLAIMED_BY}, {PARENT_ID}"
+_GROUPED = {"status": "w.status", "type": "w.workflow_type", "queue": "w.task_queue", "close_reason": "w.close_reason"}
+
+Place = tuple[Any, ...]  # what a run is ordered by (None = it does not have it), then its key
 
 
-def workflows(db: Connection, wanted: ListFilter) -> tuple[list[SeenRun], str | None]:
-    """Give runs, newest first, and the cursor of the next page. Raises Invalid."""
-    w = Workflow.alias("w")
-    columns = [getattr(w, name) for name in RUNS.names]
-    query = w.select(*columns, peewee.SQL(CLAIMED_BY), peewee.SQL(PARENT_ID)).where(w.namespace == wanted.namespace)
-    for condition in _conditions(db, w, wanted):
-        query = query.where(condition)
-    query = query.order_by(w.created_at.desc(), w.run_key.desc())
-    start = None if wanted.cursor is None else _read_cursor(wanted.cursor)
+class _Placed(NamedTuple):
+    seen: SeenRun
+    place: Place
 
-    def fetch(last: SeenRun | None, count: int) -> list[SeenRun]:
-        after = start if last is None else (last.run.created_at, last.run.run_key)
-        piece = query.limit(count)
-        if after is not None:
-            piece = piece.where(peewee.Tuple(w.created_at, w.run_key) < peewee.Tuple(*after))
-        if last is None and wanted.offset:
-            piece = piece.offset(wanted.offset)
-        return [SeenRun(Run._make(row[:-2]), row[-2], row[-1]) for row in piece.tuples().execute(db.database)]
 
-    rows, more = filled(fetch, _size, wanted.limit)
-    return rows, _cursor(rows[-1].run.created_at, rows[-1].run.run_key) if more else None
+def workflows(db: Connection, search: Search) -> tuple[list[SeenRun], str | None]:
+    """Give a page of runs, and the cursor of the next one. Raises Invalid."""
+    query = _Query(db, search)
+    start = None if search.cursor is None else _read_cursor(search)
+
+    def fetch(last: _Placed | None, count: int) -> list[_Placed]:
+        return query.after(start if last is None else last.place, count, 0 if last else search.offset)
+
+    rows, more = filled(fetch, lambda row: _size(row.seen), search.limit)
+    return [row.seen for row in rows], _cursor(search, rows[-1].place) if more else None
+
+
+def count(db: Connection, search: Search) -> int:
+    """Count runs."""
+    lead = _lead_of_count(db, search)
+    if lead is not None and not leads.left_of(search, lead):
+        return int(db.one(f"SELECT COUNT(*) FROM ({lead.keys.text}) k", lead.keys.params)[0])
+    before, runs = _counted(db, search, lead)
+    return int(db.one(f"{before} SELECT COUNT(*) {runs.text}", runs.params)[0])
+
+
+def groups(db: Connection, search: Search, by: str) -> tuple[list[tuple[str | None, int]], bool]:
+    """Count runs by what they have in common, the largest groups first, and say whether there are more groups."""
+    before, runs = _counted(db, search, _lead_of_count(db, search))
+    column = db.dialect.whole(f"(w.created_at / {_DAY_SECS})") if by == "day" else _GROUPED[by]
+    found = db.rows(
+        f"{before} SELECT {column}, COUNT(*) {runs.text} GROUP BY 1 ORDER BY 2 DESC LIMIT {MAX_GROUPS + 1}", runs.params
+    )
+    named = [(_day(one) if by == "day" else one, rows) for one, rows in found[:MAX_GROUPS]]
+    named.sort(key=lambda group: (-group[1], group[0] is not None, group[0]))
+    return named, len(found) > MAX_GROUPS
+
+
+def _lead_of_count(db: Connection, search: Search) -> leads.Lead | None:
+    """Give where to begin where no order is asked for: among wide indexes of one table the planner is as good."""
+    lead = leads.chosen(db, search)
+    return lead if lead is not None and (lead.narrow or lead.apart) else None
+
+
+def _counted(db: Connection, search: Search, lead: leads.Lead | None) -> tuple[str, Sql]:
+    """Write what stands before the SELECT, and FROM and WHERE with the parameters of all."""
+    source = _source(search, lead)
+    which = joined((source.where, Writer(db.dialect).condition(All(leads.left_of(search, lead)))), " AND ")
+    runs = f"FROM {source.tables} WHERE {which.text}"
+    return source.before.text, Sql(runs, (*source.before.params, *which.params))
 
 
 def descendants(db: Connection, chain: int, limit: int) -> tuple[list[SeenRun], bool]:
@@ -58,12 +106,12 @@ def descendants(db: Connection, chain: int, limit: int) -> tuple[list[SeenRun], 
     above = [chain]
     while above:
         found = db.rows(
-            f"SELECT {RUNS.prefixed('w')}, {CLAIMED_BY}, {PARENT_ID} FROM workflows w WHERE "
+            f"SELECT {_SHOWN} FROM workflows w WHERE "
             f"w.parent_chain_key IS NOT NULL AND {db.dialect.in_list('w.parent_chain_key')} "
             "ORDER BY w.created_at, w.run_key LIMIT ?",
             (db.dialect.list_of(above), limit - len(rows) + 1),
         )
-        generation = [SeenRun(Run._make(row[:-2]), row[-2], row[-1]) for row in found]
+        generation = [_seen(row) for row in found]
         if len(rows) + len(generation) > limit:
             return [*rows, *generation][:limit], True
         rows += generation
@@ -71,60 +119,132 @@ def descendants(db: Connection, chain: int, limit: int) -> tuple[list[SeenRun], 
     return rows, False
 
 
+class _Source(NamedTuple):
+    """Where the runs `w` come from."""
+
+    before: Sql  # a WITH, where the lead is found first
+    tables: str
+    where: Sql
+    start: tuple[str, str]  # columns that have the order of starts
+
+
+def _source(search: Search, lead: leads.Lead | None) -> _Source:
+    parts = [] if search.chain is None else [Sql("w.parent_chain_key = ?", (search.chain,))]
+    if lead is not None and lead.narrow:
+        few = Sql(f"WITH few AS MATERIALIZED ({lead.keys.text})", lead.keys.params)
+        where = joined([Sql("w.run_key = few.run_key"), *parts], " AND ")
+        return _Source(few, "few CROSS JOIN workflows w", where, ("w.created_at", "w.run_key"))
+    if lead is not None:
+        where = joined([Sql("w.run_key = x.run_key"), lead.which, *parts], " AND ")
+        return _Source(Sql(""), f"{lead.tables} CROSS JOIN workflows w", where, ("x.created_at", "x.run_key"))
+    where = joined([Sql("w.namespace = ?", (search.namespace,)), *parts], " AND ")
+    return _Source(Sql(""), "workflows w", where, ("w.created_at", "w.run_key"))
+
+
+class _Query:
+    """A search on its way: written once, run for each piece of a page."""
+
+    def __init__(self, db: Connection, search: Search) -> None:
+        self._db = db
+        self._field = search.order.field
+        self._descending = search.order.descending
+        by_start = self._field.name == "StartTime"
+        lead = leads.chosen(db, search)
+        if lead is not None and not lead.narrow and not (lead.apart and lead.walked and by_start):
+            lead = None
+        walks = by_start and (lead is None or not lead.narrow)
+        tests = leads.left_of(search, lead) + (leads.implied(search) if walks else ())
+        writer = Writer(db.dialect, leads.leads_astray) if walks else Writer(db.dialect)
+        condition = writer.condition(All(tests))
+        self._source = _source(search, lead)
+        self._where = joined((self._source.where, condition), " AND ")
+        self._columns = self._source.start[:1] if by_start else order_columns(db.dialect, self._field)
+
+    def after(self, place: Place | None, count: int, offset: int) -> list[_Placed]:
+        """Give so many runs after a place: those that have what they are ordered by, then those that have not."""
+        rows: list[_Placed] = []
+        if place is None or place[0] is not None:
+            rows = self._having(place, count, offset)
+        if len(rows) < count and not self._field.always:
+            rows += self._lacking(place if place is not None and place[0] is None else None, count - len(rows))
+        return rows
+
+    def _having(self, place: Place | None, count: int, offset: int) -> list[_Placed]:
+        tables, parts = self._source.tables, [self._where]
+        if self._field.kind is Kind.ATTRIBUTE:
+            own = of_attribute("o", Test(self._field, "has"))
+            tables += " CROSS JOIN workflow_attributes o"
+            parts.append(Sql(f"o.run_key = w.run_key AND {own.text}", own.params))
+        elif not self._field.always:
+            parts.append(Sql(f"{self._columns[0]} IS NOT NULL"))
+        return self._piece(tables, parts, self._columns, place, count, offset)
+
+    def _lacking(self, place: Place | None, count: int) -> list[_Placed]:
+        lacks = Writer(self._db.dialect).condition(Test(self._field, "has", turned=True))
+        found = self._piece(self._source.tables, [self._where, lacks], (), place and place[-1:], count, 0)
+        return [row._replace(place=(None, *row.place)) for row in found]
+
+    def _piece(
+        self, tables: str, parts: list[Sql], columns: Sequence[str], place: Place | None, count: int, offset: int
+    ) -> list[_Placed]:
+        by = (*columns, self._source.start[1])
+        way, sign = ("DESC", "<") if self._descending else ("ASC", ">")
+        if place is not None:
+            parts = [*parts, Sql(f"({', '.join(by)}) {sign} ({', '.join('?' * len(by))})", place)]
+        where = joined(parts, " AND ")
+        placed = [f"o{number}" for number in range(len(by))]
+        found = self._db.rows(
+            f"{self._source.before.text} SELECT {_SHOWN}, {', '.join(f'k.{name}' for name in placed)} FROM "
+            f"(SELECT {', '.join(f'{column} AS {name}' for column, name in zip(by, placed, strict=True))} "
+            f"FROM {tables} WHERE {where.text} ORDER BY {', '.join(f'{column} {way}' for column in by)} "
+            f"LIMIT {count:d} OFFSET {offset:d}) k CROSS JOIN workflows w WHERE w.run_key = k.{placed[-1]}",
+            (*self._source.before.params, *where.params),
+        )
+        rows = [_Placed(_seen(row[:_WIDTH]), tuple(row[_WIDTH:])) for row in found]
+        return sorted(rows, key=lambda row: row.place, reverse=self._descending)
+
+
+def _seen(row: Sequence[Any]) -> SeenRun:
+    return SeenRun(Run._make(row[:-2]), row[-2], row[-1])
+
+
 def _size(seen: SeenRun) -> int:
     run = seen.run
     return size_of(run.input, run.result, run.error, run.search_attributes)
 
 
-def _conditions(db: Connection, w: Any, wanted: ListFilter) -> list[Any]:
-    found = []
-    if wanted.status == "WAITING":
-        parked = '%"kind":"signal"%'
-        found.append((w.status == Status.RUNNING.value) & w.waiting_for.is_null(False) & (w.waiting_for**parked))
-    elif wanted.status is not None:
-        found.append(w.status == wanted.status)
-    if wanted.workflow_type is not None:
-        found.append(w.workflow_type == wanted.workflow_type)
-    if wanted.claimed_by is not None:
-        held = WorkflowTask.select(WorkflowTask.run_key).where(WorkflowTask.owner == wanted.claimed_by)
-        found.append(w.run_key.in_(held))
-    if wanted.parent_id is not None:
-        parents = Workflow.select(Workflow.run_key).where(
-            (Workflow.namespace == wanted.namespace) & (Workflow.workflow_id == wanted.parent_id)
-        )
-        found.append(w.parent_key.in_(parents))
-    if wanted.parent_chain_key is not None:
-        found.append(w.parent_chain_key == wanted.parent_chain_key)
-    if wanted.created_after is not None:
-        found.append(w.created_at > wanted.created_after)
-    if wanted.created_before is not None:
-        found.append(w.created_at < wanted.created_before)
-    if wanted.closed_after is not None:
-        found.append(w.completed_at > wanted.closed_after)
-    if wanted.closed_before is not None:
-        found.append(w.completed_at < wanted.closed_before)
-    if wanted.search_attrs:
-        found += _attributes(db, wanted.search_attrs)
-    return found
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * _DAY_SECS, UTC).date().isoformat()
 
 
-def _attributes(db: Connection, attributes: Mapping[str, Any]) -> list[Any]:
-    """Compare attributes for equality; keys are parameters, whatever is in them."""
-    return [
-        peewee.SQL(*db.dialect.has_attribute("w.search_attributes", key, value)) for key, value in attributes.items()
-    ]
+def _cursor(search: Search, place: Place) -> str:
+    order = [] if search.order == NEWEST_FIRST else [[search.order.field.name, search.order.descending]]
+    return base64.urlsafe_b64encode(dumps([*place, *order]).encode()).decode().rstrip("=")
 
 
-def _cursor(created_at: float, run_key: int) -> str:
-    return base64.urlsafe_b64encode(dumps([created_at, run_key]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[float, int]:
+def _read_cursor(search: Search) -> Place:
+    """Read where a page ended. Raises Invalid for a cursor that is none of ours, or of a list in another order."""
+    cursor = search.cursor or ""
+    columns = 2 if search.order.field.kind is Kind.ATTRIBUTE else 1
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        created_at, run_key = loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        if type(created_at) not in (int, float) or type(run_key) is not int or abs(run_key) >= 2**63:
+        found = loads(base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4)).encode("ascii")))
+        if search.order != NEWEST_FIRST and found.pop() != [search.order.field.name, search.order.descending]:
             raise ValueError
-        return float(created_at), run_key
-    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
-        raise Invalid("this is no cursor of ours: take it from the Link header", code="invalid_cursor") from error
+        *values, run_key = found
+        if type(run_key) is not int or abs(run_key) >= 2**63:
+            raise ValueError
+        if values == [None] and not search.order.field.always:
+            return None, run_key
+        if len(values) != columns or not all(_fits(search.order.field.kind, value) for value in values):
+            raise ValueError
+        return *values, run_key
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, binascii.Error) as error:
+        raise Invalid(
+            "this is no cursor of ours for this order: take it from the Link header", code="invalid_cursor"
+        ) from error
+
+
+def _fits(kind: Kind, value: Any) -> bool:
+    if kind in (Kind.TIME, Kind.DURATION, Kind.NUMBER):
+        return type(value) is float or (type(value) is int and abs(value) < 2**63)
+    return type(value) is str and "\x00" not in value

@@ -123,6 +123,17 @@ class NamespaceRow(NamedTuple):
     created_at: float
 
 
+class AttributeRow(NamedTuple):
+    """A search attribute of a run, its value as `attributes.written` has it."""
+
+    run_key: int
+    name: str
+    namespace: str
+    value: str
+    rest: str
+    created_at: float
+
+
 class NoticeRow(NamedTuple):
     """A line of the feed as it is stored. `mark` is PostgreSQL's."""
 
@@ -142,6 +153,7 @@ class QueueRow(NamedTuple):
     last_poll_at: float
 
 
+ATTRIBUTES = Table("workflow_attributes", AttributeRow, key=("run_key", "name"), fixed=("namespace", "created_at"))
 NAMESPACES = Table("namespaces", NamespaceRow, key=("name",))
 NOTICES = Table("notices", NoticeRow, key=())
 QUEUES = Table("queues", QueueRow, key=("namespace", "task_queue"))

@@ -131,10 +131,17 @@ class Postgres:
     def upsert(self, db: Any, table: Table, rows: Sequence[Sequence[Any]]) -> None:
         db.run(_upsert(table), (self.records_of(table.names, rows),))
 
-    def has_attribute(self, column: str, key: str, value: Any) -> tuple[str, list[Any]]:
-        if isinstance(value, (dict, list)):
-            return f"{column}::jsonb -> %s = %s::jsonb", [key, dumps(value)]
-        return f"{column}::jsonb @> %s::jsonb", [dumps({key: value})]
+    def exact(self, text: str) -> str:
+        return f'{text} COLLATE "C"'
+
+    def whole(self, number: str) -> str:
+        return f"floor({number})::bigint"
+
+    def bound(self, db: Any, secs: float | None) -> None:
+        """Readers have their time-out from the beginning."""
+
+    def stopped(self, error: BaseException) -> bool:
+        return isinstance(error, errors.QueryCanceled)
 
     def check_durability(self, db: Any) -> None:
         for name in ("fsync", "full_page_writes", "synchronous_commit"):

@@ -20,7 +20,7 @@ from .pages import filled
 from .pages import size_of
 
 MAX_SEQ = 2**31 - 1
-CLAIMED_BY = "(SELECT t.owner FROM workflow_tasks t WHERE t.run_key = w.run_key)"
+CLAIMED_BY = "(SELECT t.owner FROM workflow_tasks t WHERE t.run_key = w.run_key AND t.token IS NOT NULL)"
 PARENT_ID = "(SELECT p.workflow_id FROM workflows p WHERE p.run_key = w.parent_key)"
 
 

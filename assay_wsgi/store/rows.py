@@ -102,6 +102,7 @@ class Rows:
         self.dropped_runs: set[int] = set()
         self.new_runs: set[int] = set()
         self.changed_runs: set[int] = set()
+        self.attributes_before: dict[int, str | None] = {}  # of runs whose search attributes were changed
         self.closed: list[int] = []
         self.events: list[Event] = []
         self.new_activities: set[int] = set()
@@ -355,9 +356,12 @@ class Rows:
             self.workers[worker.namespace, worker.worker_id] = worker
             self.changed_workers.add((worker.namespace, worker.worker_id))
         for run in change.runs:
+            before = self.runs.get(run.run_key)
             self.runs[run.run_key] = run
             if run.run_key not in self.new_runs:
                 self.changed_runs.add(run.run_key)
+                if before is not None and before.search_attributes != run.search_attributes:
+                    self.attributes_before.setdefault(run.run_key, before.search_attributes)
         for run in change.new_runs:
             self.runs[run.run_key] = run
             self.new_runs.add(run.run_key)

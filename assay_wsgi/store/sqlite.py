@@ -21,7 +21,7 @@ from .dialect import Wrap
 from .mapping import Table
 
 _BUSY_MS = 10_000  # for strangers only: our own writers pass the turnstile first
-_TYPES = {"bigint": "integer", "double precision": "real", "text": "text", "boolean": "integer"}
+_STEPS = 50_000  # of SQLite's machine between two looks at the time: about a millisecond
 
 
 class _Database(peewee.SqliteDatabase):
@@ -114,15 +114,22 @@ class Sqlite:
             rows,
         )
 
-    def has_attribute(self, column: str, key: str, value: Any) -> tuple[str, list[Any]]:
-        member = f"EXISTS (SELECT 1 FROM json_each({column}) j WHERE j.key = ? AND "
-        if value is None or isinstance(value, bool):
-            return f"{member}j.type = ?)", [key, dumps(value)]
-        if isinstance(value, str):
-            return f"{member}j.type = 'text' AND j.value = ?)", [key, value]
-        if isinstance(value, (int, float)):
-            return f"{member}j.type IN ('integer', 'real') AND j.value = ?)", [key, value]
-        return f"{member}j.type IN ('array', 'object') AND j.value = json(?))", [key, dumps(value)]
+    def exact(self, text: str) -> str:
+        return text
+
+    def whole(self, number: str) -> str:
+        return f"CAST({number} AS integer)"
+
+    def bound(self, db: Any, secs: float | None) -> None:
+        raw = db.database.connection()
+        if secs is None:
+            raw.set_progress_handler(None, 0)
+            return
+        until = time.monotonic() + secs
+        raw.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+
+    def stopped(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted"
 
     def check_durability(self, db: Any) -> None:
         """WAL and synchronous=FULL are set on each writing connection; nothing to ask."""

@@ -13,6 +13,7 @@ from typing import Literal
 from typing import cast
 
 from ..domain.errors import StoreBusy
+from ..domain.errors import TooSlow
 from ..domain.errors import Unavailable
 from ..settings import BackendUrl
 from ..settings import EngineSettings
@@ -33,6 +34,12 @@ from .writer import moment
 from .writer import take_keys
 
 Clock = Callable[[], float]
+
+SEARCH_SECS = 10.0  # PostgreSQL's readers are stopped by their own time-out
+_NARROWER = (
+    f"this search was stopped after {SEARCH_SECS:g} s: it reads too many runs. Ask for less: a search attribute by =, "
+    "Status, WorkflowType, a short span of StartTime or CloseTime, or the beginning of WorkflowId"
+)
 
 
 class Store:
@@ -126,6 +133,21 @@ class Store:
                     raise Unavailable("the database does not answer") from error
                 raise
             self._free.append(db)
+
+    @contextlib.contextmanager
+    def search(self) -> Iterator[Connection]:
+        """Lend a connection for a search, which is stopped after ten seconds. Raises TooSlow, Unavailable."""
+        with self.read() as db:
+            self.dialect.bound(db, SEARCH_SECS)
+            try:
+                yield db
+            except Exception as error:
+                if self.dialect.stopped(error):
+                    raise TooSlow(_NARROWER) from error
+                raise
+            finally:
+                if db.usable:
+                    self.dialect.bound(db, None)
 
     def writer(self, role: Literal["writer", "slow"] = "writer") -> Writer:
         """Make a writer with a connection, a place in the turnstile and keys of its own."""

@@ -135,6 +135,21 @@ class Workflow(Model):
         table_name = "workflows"
 
 
+class WorkflowAttribute(Model):
+    """A search attribute of a run."""
+
+    run_key = BigIntegerField()
+    name = TextField()
+    namespace = TextField()
+    value = TextField()
+    rest = TextField()
+    created_at = DoubleField()
+
+    class Meta:
+        table_name = "workflow_attributes"
+        primary_key = CompositeKey("run_key", "name")
+
+
 class WorkflowTask(Model):
     """A run's place in the queue: ready, or leased."""
 
@@ -451,6 +466,7 @@ TABLES: tuple[type[Model], ...] = (
     Followup,
     Namespace,
     Workflow,
+    WorkflowAttribute,
     WorkflowTask,
     WorkflowEvent,
     Activity,

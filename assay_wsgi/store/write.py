@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..domain.model import Run
+from . import attributes
 from .connection import Connection
 from .mapping import ACTIVITIES
 from .mapping import ANSWERS
 from .mapping import API_KEYS
 from .mapping import ATTEMPTS
+from .mapping import ATTRIBUTES
 from .mapping import DEEDS
 from .mapping import EVENTS
 from .mapping import FOLLOWUPS
@@ -38,8 +40,8 @@ from .rows import Rows
 from .schedules import ScheduleRows
 
 BELOW_A_RUN = (
-    "workflow_tasks", "workflow_events", "workflow_activities", "activity_attempts", "workflow_timers",
-    "workflow_signals", "workflow_snapshots", "archive_jobs",
+    "workflow_attributes", "workflow_tasks", "workflow_events", "workflow_activities", "activity_attempts",
+    "workflow_timers", "workflow_signals", "workflow_snapshots", "archive_jobs",
 )  # fmt: skip
 
 
@@ -65,7 +67,10 @@ def flush(db: Connection, rows: Rows, mark: int, now: float) -> None:
     new = [_marked(rows.runs[key], mark, told) for key in rows.new_runs]
     new.sort(key=lambda run: (run.namespace, run.workflow_id, run.run_key))
     _insert_names(db, RUNS, new)
+    _insert(db, ATTRIBUTES, sorted(row for run in new for row in attributes.rows_of(run)))
     _update(db, RUNS, [run for run in changed if not run.closed])
+    if rows.attributes_before:
+        _upsert_attributes(db, rows)
     _insert(db, EVENTS, sorted(rows.events))
     _insert(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.new_activities)])
     _update(db, ACTIVITIES, [rows.activities[key] for key in sorted(rows.changed_activities)])
@@ -148,6 +153,16 @@ def _marked(run: Run, mark: int, told: set[int]) -> Run:
     if mark > run.feed_mark and run.run_key in told:
         return run._replace(feed_mark=mark)
     return run
+
+
+def _upsert_attributes(db: Connection, rows: Rows) -> None:
+    changed = [
+        row
+        for run_key, before in sorted(rows.attributes_before.items())
+        if run_key in rows.runs
+        for row in attributes.changed(rows.runs[run_key], before)
+    ]
+    db.dialect.upsert(db, ATTRIBUTES, changed)
 
 
 def _close_below(db: Connection, closed: Sequence[int], now: float) -> None:

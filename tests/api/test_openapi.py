@@ -274,6 +274,7 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     visit("POST", f"{run}/activities", activity, status=201)
     visit("POST", f"{run}/activities", activity)
     visit("GET", f"{API}/workflows")
+    visit("GET", f"{API}/workflows/count?group_by=type")
     visit("GET", f"{run}/events?limit=1")
     visit("GET", f"{run}/children")
     visit("GET", f"{run}/tree")

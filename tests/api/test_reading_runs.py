@@ -141,6 +141,53 @@ def test_the_list_filters_by_status_type_and_attributes(client: FlaskClient) -> 
     assert ids(client, claimed_by="w-none") == ids(client, parent_id="none") == []
 
 
+def test_the_list_is_filtered_and_ordered_by_a_filter_of_the_language(client: FlaskClient) -> None:
+    for number in range(1, 4):
+        start(client, f"r-{number}", workflow_type="O'Neill", search_attributes={"n": -number, "odd.name": "ü"})
+    start(client, "other", search_attributes={"n": 9})
+
+    assert ids(client, q="WorkflowType = 'O''Neill' AND `odd.name` = 'ü' ORDER BY n") == ["r-3", "r-2", "r-1"]
+    assert ids(client, q="n BETWEEN -2 AND 9", status="PENDING") == ["other", "r-2", "r-1"]
+    assert ids(client, q="n < 0", type="Hello") == []
+    page = client.get(URL, query_string={"q": "ORDER BY n DESC", "limit": 3})
+    assert [record["id"] for record in page.get_json()] == ["other", "r-1", "r-2"]
+    following = page.headers["Link"].partition(">")[0].lstrip("<")
+    assert [record["id"] for record in client.get(following).get_json()] == ["r-3"]
+
+
+def test_runs_are_counted_with_the_filters_of_the_list(client: FlaskClient) -> None:
+    start(client, "open", search_attributes={"n": 1})
+    start(client, "gone", workflow_type="Bye")
+    client.post(f"{URL}/gone/terminate")
+
+    def counted(**query: Any) -> Any:
+        return client.get(f"{URL}/count", query_string=query).get_json()
+
+    assert counted() == {"count": 2}
+    assert counted(status="FAILED", q="WorkflowType = 'Bye'") == {"count": 1}
+    assert counted(search_attrs='{"n": 1}', type="Bye") == {"count": 0}
+    assert counted(group_by="close_reason") == {
+        "count": 2, "group_by": "close_reason", "truncated": False,
+        "groups": [{"value": None, "count": 1}, {"value": "terminated", "count": 1}],
+    }  # fmt: skip
+    assert counted(group_by="day")["groups"] == [{"value": "2023-11-14", "count": 2}]
+
+
+@pytest.mark.parametrize(
+    ("query", "position"), [("Status = 'X'", 10), ("a = 1 OR", 9), ("ä = 1", 1), ("a = '\x00'", 6)]
+)
+def test_a_filter_that_cannot_be_read_is_422_and_names_the_character(
+    door: FlaskClient, query: str, position: int
+) -> None:
+    for path in (URL, f"{URL}/count"):
+        answer = door.get(path, query_string={"q": query})
+
+        refused = answer.get_json()
+        assert (answer.status_code, refused["code"]) == (422, "invalid_filter")
+        assert refused["details"] == [{"field": "q", "issue": "invalid_filter", "position": position}]
+        assert refused["error"].startswith(f"q: at character {position}: ")
+
+
 def test_waiting_finds_the_runs_that_are_parked_on_a_signal(client: FlaskClient, worker: WorkerOverHttp) -> None:
     start(client, "parked")
     worker.turn(worker.task()["task_token"], {"type": "WaitForSignal", "name": "go"})
@@ -172,6 +219,8 @@ def test_waiting_finds_the_runs_that_are_parked_on_a_signal(client: FlaskClient,
         ("created_after=nan", "invalid_filter", "created_after"),
         ("created_after=1e999", "out_of_range", "created_after"),
         ("colour=blue", "invalid_filter", "colour"),
+        ("q=a", "invalid_filter", "q"),
+        ("q=&q=", "invalid_filter", "q"),
         ("namespace=a%00b", "control_character", "namespace"),
         ("cursor=nonsense", None, None),
     ],

@@ -80,6 +80,18 @@ CASES = [
     Case("workflow/list", "none", "--type Nobody"),
     Case("workflow/list", "no_status", "--status BUSY"),
     Case("workflow/list", "no_time", "--created-after yesterday"),
+    Case("workflow/list", "query", """-q "Status = 'FAILED' OR env = 'prod' ORDER BY WorkflowId" """),
+    Case("workflow/list", "no_query", """--query "Status = FAILED" """),
+    Case("workflow/count", "all", ""),
+    Case("workflow/count", "some", """--type Greet --query "CloseTime IS NOT NULL" """),
+    Case(
+        "workflow/count",
+        "none",
+        "--status running --claimed-by nobody --parent-id order-1 --search-attrs '{}' --created-after 1699999999 "
+        "--created-before 2h --closed-after 1700000001 --closed-before 1700000002",
+    ),
+    Case("workflow/count", "groups", "--group-by status"),
+    Case("workflow/count", "no_order", """--query "ORDER BY StartTime" """),
     Case("workflow/describe", "done", "done-1"),
     Case("workflow/describe", "awkward", "'a/b c?#' --namespace other"),
     Case("workflow/describe", "run_id", "loop-1 --run-id run-loop-1-4"),

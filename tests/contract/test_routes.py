@@ -38,6 +38,7 @@ NOT_BY_A_REQUEST = {
     "issuer_unavailable": "takes an issuer that is away: tests/auth",
     "schedule_limit": "takes a thousand schedules",
     "schedule_unreadable": "takes a host that lacks a zone",
+    "search_too_slow": "takes millions of runs",
     "signal_limit": "takes ten thousand signals",
     "outcome_unknown": "takes a database that dies in a commit",
     "schema_mismatch": "takes a database of another build",

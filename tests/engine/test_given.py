@@ -34,6 +34,16 @@ if TYPE_CHECKING:
         (("T", "w"), {"id_reuse": "bogus"}, "id_reuse is one of allow"),
         (("T", "w"), {"id_conflict": "bogus"}, "id_conflict is one of fail"),
         (("T", "w"), {"input": float("nan")}, "JSON"),
+        (("T", "w"), {"search_attributes": ["a"]}, "search_attributes: they are an object"),
+        (("T", "w"), {"search_attributes": {"a\x00": 1}}, "must not hold NUL"),
+        (("T", "w"), {"search_attributes": {"a": ["b\x00"]}}, "must not hold NUL"),
+        (("T", "w"), {"search_attributes": {"a": "\ud800"}}, "surrogate"),
+        (("T", "w"), {"search_attributes": {"a": float("inf")}}, "a number is finite"),
+        (("T", "w"), {"search_attributes": {"a": 2**63}}, "at most 64 bits"),
+        (("T", "w"), {"search_attributes": {"": 1}}, "a name is a text of 1 to 255"),
+        (("T", "w"), {"search_attributes": {"a": object()}}, "JSON values"),
+        (("T", "w"), {"search_attributes": {"a": "x" * 41_000}}, "at most 40960 bytes"),
+        (("T", "w"), {"search_attributes": {str(n): n for n in range(101)}}, "at most 100"),
     ],
 )
 def test_a_start_that_cannot_be_meant_is_refused(

@@ -19,6 +19,8 @@ import orjson
 from assay_wsgi.domain.commands import CompleteWorkflow
 from assay_wsgi.domain.commands import ContinueAsNew
 from assay_wsgi.domain.commands import ScheduleActivity
+from assay_wsgi.domain.commands import UpsertSearchAttributes
+from assay_wsgi.domain.commands import WaitForSignal
 from assay_wsgi.domain.errors import AssayError
 from assay_wsgi.domain.requests import ActivityReport
 from assay_wsgi.domain.requests import Exchange
@@ -272,6 +274,15 @@ class Racer:
         """Report that a workflow task failed."""
         failure = TaskFailure(cause="bug", message="it broke")
         return self._hand_in(workflow_results=(TurnReport(task_token=token, failure=failure),))
+
+    def upsert(self, workflow_id: str, name: str, value: str) -> Any:
+        """Wait for a turn of the run, set this search attribute by it, and wake the run for the next who waits."""
+        self.begin_session(name, "s")
+        while not (taken := self.claim(name, "s", workflow=1, wait_secs=0.2)["taken"]):
+            pass
+        ((_, token),) = taken
+        self.turn(token, (UpsertSearchAttributes(patch={name: value}), WaitForSignal(name="go")))
+        return self.signal(workflow_id)
 
     def report(self, token: str) -> Any:
         """Hand in an activity's result."""

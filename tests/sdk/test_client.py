@@ -215,6 +215,19 @@ def test_a_list_may_be_limited_in_number_and_time(client: Client, network: Netwo
         list(client.list(created_before=datetime(1970, 1, 2)))  # noqa: DTZ001
 
 
+def test_runs_are_counted_all_together_or_by_group(client: Client, network: Network) -> None:
+    groups = [{"value": None, "count": 2}, {"value": "completed", "count": 1}]
+    network.answers({"count": 3}, {"count": 3, "group_by": "close_reason", "groups": groups, "truncated": False})
+
+    assert client.count(q="n = 1", search_attrs={"env": "prod"}) == 3
+    assert client.count(group_by="close_reason") == {None: 2, "completed": 1}
+
+    assert network.paths() == [
+        "GET /api/v1/workflows/count?namespace=shop&q=n+%3D+1&search_attrs=%7B%22env%22%3A%22prod%22%7D",
+        "GET /api/v1/workflows/count?namespace=shop&group_by=close_reason",
+    ]
+
+
 def test_a_list_without_a_cursor_is_read_to_its_end(client: Client, network: Network) -> None:
     full = [{"id": f"w-{n}", "workflows": '["Buy"]', "activities": None} for n in range(1000)]
     network.answers(

@@ -1,8 +1,7 @@
-"""`assay workflow list`, `describe`, `state`, `events`, `children` and `tree`: what the service knows of runs."""
+"""`assay workflow describe`, `state`, `events`, `children` and `tree`: what the service knows of runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from shlex import quote
 from typing import Any
@@ -15,66 +14,14 @@ from ..remote import asking
 from ..remote.commands import EngineCommand
 from ..remote.commands import Session
 from ..remote.commands import pass_session
-from ..remote.service import next_page
-from ..remote.values import Given
-from ..remote.values import Json
 from .following import CONTINUED
 from .following import OPEN
 from .following import Follower
 from .following import outcome_of
 
 PAGE = 1000
-RUNS = (Column("ID", "id"), Column("TYPE", "workflow_type"), Column("STATUS", "status"), Column("QUEUE", "task_queue"))
-CHILDREN = RUNS[:3]
+CHILDREN = (Column("ID", "id"), Column("TYPE", "workflow_type"), Column("STATUS", "status"))
 EVENTS = (Column("SEQ", "seq"), Column("TYPE", "event_type"), Column("TIMESTAMP", "timestamp", time=True))
-
-
-@click.command("list", cls=EngineCommand)
-@click.option(
-    "--status", metavar="STATUS", help="PENDING, RUNNING, WAITING, COMPLETED, FAILED, CANCELLED or TIMED_OUT."
-)
-@click.option("--type", "workflow_type", metavar="NAME", help="Runs of this workflow.")
-@click.option("--search-attrs", type=Json(), help="Runs with these search attributes.")
-@click.option("--claimed-by", metavar="WORKER", help="Runs that this worker has a task of.")
-@click.option("--parent-id", metavar="ID", help="Children of the runs of this id.")
-@click.option(
-    "--created-after", type=asking.Moment(), metavar="TIME", help="1700000000, 2026-11-25T14:00, or 2h (ago)."
-)
-@click.option("--created-before", type=asking.Moment(), metavar="TIME")
-@click.option("--closed-after", type=asking.Moment(), metavar="TIME")
-@click.option("--closed-before", type=asking.Moment(), metavar="TIME")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many at most.")
-@click.option("--offset", type=click.IntRange(0), metavar="N", help="How many to pass over.")
-@click.option("--cursor", metavar="CURSOR", help="Go on from here ('' begins); the next one is told on standard error.")
-@click.option("--all", "everything", is_flag=True, help="All of them, page by page.")
-@pass_session
-def list_runs(session: Session, limit: int, everything: bool, cursor: str | None, **filters: Any) -> None:
-    """List runs, newest first."""
-    query = {**filters, "cursor": cursor or None, "type": filters.pop("workflow_type")}
-    query = {name: value for name, value in query.items() if name != "workflow_type"}
-    query["namespace"] = session.profile.namespace
-    query["status"] = query["status"] and query["status"].upper()
-    if isinstance(query["search_attrs"], Given):
-        query["search_attrs"] = json.dumps(query["search_attrs"].value)
-    left = None if everything else limit
-    more: list[str] = []
-
-    def pages() -> Iterator[list[Any]]:
-        wanted = left
-        while wanted is None or wanted > 0:
-            query["limit"] = PAGE if wanted is None else min(wanted, PAGE)
-            reply = session.service.call("list workflows", "GET", ("workflows",), query)
-            yield reply.body
-            following = next_page(reply)
-            if not following:
-                return
-            query.update(following, offset=None)
-            wanted = None if wanted is None else wanted - len(reply.body)
-        more.append(query["cursor"])
-
-    session.out.records(pages(), RUNS)
-    if more and (session.interactive or cursor is not None):
-        session.say(f"there are more: --all, or --cursor {more[0]}")
 
 
 @click.command(cls=EngineCommand)

@@ -96,6 +96,9 @@ def runs() -> None:
     assert_type(client.handle("o-1", Buy).continue_as_new(Order("b")), WorkflowHandle[Receipt])
     assert_type(client.handle("o-1").continue_as_new(Tick.prepare(), id="t"), WorkflowHandle[int])
     list(client.list(status="RUNNING", type="Buy", created_after=datetime(2026, 1, 1, tzinfo=UTC)))
+    list(client.list(q="n = 1 ORDER BY n", limit=5))
+    assert_type(client.count(q="n = 1"), int)
+    assert_type(client.count("status", type="Buy"), dict[str | None, int])
     gone: list[int] = []
     with client:
         client.namespaces.delete("old", force=True, progress=gone.append)

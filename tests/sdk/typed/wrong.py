@@ -77,6 +77,7 @@ def runs() -> None:
     text: str = client.handle("o-1", Buy).result()  # wrong: expression has type "Receipt", variable has type "str"
     del text
     client.list(state="RUNNING")  # wrong: Unexpected keyword argument "state"
+    client.count(group_by="colour")  # wrong: No overload variant of "count"
     client.list(status="ENDED")  # wrong: incompatible type "Literal['ENDED']"
 
 
