@@ -241,7 +241,9 @@ class BackfillBody(Body):
     start = Checked(
         checks.number, 0.0, checks.MAX_TIME, required=True, says="The first moment, in seconds since the epoch."
     )
-    end = Checked(checks.number, 0.0, checks.MAX_TIME, load_default=None, says="The last; now, where it is left out.")
+    end = Checked(
+        checks.number, 0.0, checks.MAX_TIME, load_default=None, says="The last; now, if it is later or left out."
+    )
     overlap_policy = Checked(
         checks.choice, OVERLAP_POLICIES, load_default="buffer_all", says="Of these ticks; one after the other, else."
     )

@@ -97,7 +97,7 @@ class Backfill:
     """Make up for the ticks of a time that has passed."""
 
     start: float  # seconds since the epoch; both ends are included
-    end: float | None = None  # None = now
+    end: float | None = None  # None, or later than now = now
     overlap_policy: str = "buffer_all"
 
 

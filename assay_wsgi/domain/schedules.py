@@ -72,6 +72,7 @@ class SchedulePen:
         self._columns: dict[str, Any] = {}
         self._written: dict[float, Tick] = {}
         self._look_at: float | None = None
+        self._put_off = False
 
     def set(self, **columns: Any) -> None:
         """Give columns of the schedule new values."""
@@ -81,9 +82,13 @@ class SchedulePen:
         """Count up a column."""
         self._columns[column] = self._columns.get(column, getattr(self.schedule, column)) + count
 
-    def look_again(self, at: float | None = None) -> None:
-        """Have the sidecar look at the schedule, at once or at a moment, whenever the next tick is."""
-        self._look_at = self.now if at is None else at
+    def look_again(self) -> None:
+        """Have the sidecar look at the schedule at once, whenever the next tick is."""
+        self._look_at = self.now
+
+    def put_off(self, until: float) -> None:
+        """Have the sidecar look at the schedule then and not before, whenever the next tick is."""
+        self._look_at, self._put_off = until, True
 
     def wait(self, tick: float, origin: Origin, policy: str | None) -> None:
         """Let a tick wait, behind the others."""
@@ -115,7 +120,8 @@ class SchedulePen:
     def done(self) -> Schedule:
         """Put the schedule and its ticks into the Change. Returns the schedule as it stands."""
         self._columns.setdefault("next_run_at", self.schedule.next_run_at)
-        due_at = self._columns["next_run_at"] if self._look_at is None else self._look_at
+        moments = (self._look_at, None if self._put_off else self._columns["next_run_at"])
+        due_at = min((moment for moment in moments if moment is not None), default=None)
         schedule = self.schedule._replace(
             due_at=due_at, buffered=len(self.waiting), updated_at=self.now, **self._columns
         )
@@ -298,7 +304,7 @@ def postpone(schedule: Schedule, waiting: Sequence[Tick], message: str, now: flo
     pause = min(FIRST_PAUSE_SECS * 2.0 ** min(count - 1, 30), LONGEST_PAUSE_SECS)
     pen = SchedulePen(made, schedule, waiting, now)
     pen.set(error=dumps({"message": message, "count": count, "at": now}))
-    pen.look_again(now + pause)
+    pen.put_off(now + pause)
     pen.done()
     return made
 

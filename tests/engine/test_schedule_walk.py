@@ -145,7 +145,8 @@ class ScheduleWalk:
 
     def time_passes(self) -> None:
         self.clock.advance(self.chance.choice([0.5, 3.0, 5.0, 10.0, 25.0, 90.0]))
-        self.engine.upkeep.expire()
+        if self.chance.random() < 0.7:  # the sidecar may be late
+            self.engine.upkeep.expire()
 
     def clock_is_set_back(self) -> None:
         self.clock.advance(-20.0)

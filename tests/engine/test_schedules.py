@@ -414,10 +414,19 @@ def test_a_backfill_takes_what_the_buffer_has_room_for_and_says_what_is_left(
     assert waiting(engine) == [-20.0, -10.0]
 
 
+def test_a_backfill_ends_now_since_later_ticks_come_by_themselves(engine: Engine, clock: Clock) -> None:
+    given_a_schedule(engine)
+    clock.now = T0 + 15.0
+
+    asked = Backfill(start=T0 + 10.0, end=T0 + 100.0)
+
+    assert engine.schedules.backfill("s", asked) == {"ticks": 1, "queued": 1, "known": 0, "left": 0}
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (Backfill(start=T0, end=T0 + 60.0), "future"),
+        (Backfill(start=T0 + 1.0, end=T0 + 60.0), "future"),
         (Backfill(start=T0, end=T0 - 1.0), "before start"),
         (Backfill(start=float("inf")), "seconds since the epoch"),
         (Backfill(start=T0 - 11_000.0), "in parts"),

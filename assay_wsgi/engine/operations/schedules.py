@@ -211,9 +211,9 @@ class BackfillSchedule(OnSchedule):
 
     def decide(self, rows: Rows, now: float) -> Change:
         schedule = self.schedule(rows)
-        start, end = self.asked.start, now if self.asked.end is None else self.asked.end
-        if end > now:
-            raise Invalid("end must not be in the future: its ticks come by themselves", code="out_of_range")
+        start, end = self.asked.start, now if self.asked.end is None else min(self.asked.end, now)
+        if start > now:
+            raise Invalid("start must not be in the future: those ticks come by themselves", code="out_of_range")
         ticks = schedules.ticks_between(ticks_of(schedule), start, end)
         key = schedule.schedule_key
         if ticks and not rows.schedules.knows(key, ticks[0], ticks[-1]):
