@@ -164,7 +164,8 @@ def _named(story: Story, awaited: dict[str, Any]) -> str:
 
 
 def _task_failure(out: Output, failure: dict[str, Any]) -> None:
-    times = f"{failure['count']} times, last at {out.time(failure['last_at'])}"
+    count, at = failure["count"], out.time(failure["last_at"])
+    times = f"once, at {at}" if count == 1 else f"{count} times, last at {at}"
     _failure(out, f"its workflow task fails ({failure['cause']}), {times}", failure["message"] or "")
     _block(out, failure.get("trace") or "")
 
