@@ -96,7 +96,7 @@ def presumed(flag: str | None, environ: Mapping[str, str]) -> dict[str, str]:
     path, configured = _config(flag, environ)
     if url := configured.get("engine_url"):
         _check_url(url, str(path))
-    if "api_key_file" in configured:
+    if configured.get("api_key_file"):
         configured.pop("api_key", None)
     return {f"ASSAY_{name.upper()}": value for name, value in configured.items() if name != "output"}
 

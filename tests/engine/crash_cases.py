@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 
 from assay_wsgi.domain.commands import CancelWorkflow
 from assay_wsgi.domain.commands import CompleteWorkflow
@@ -51,6 +50,8 @@ from tests.engine.crash_families import FAMILY_PAIRS
 from tests.engine.crash_keys import KEYS
 from tests.engine.crash_schedules import SCHEDULE_PAIRS
 from tests.engine.crash_schedules import SCHEDULES
+from tests.engine.crash_steps import BEGUN_AGAIN
+from tests.engine.crash_steps import IN_A_NEW_ONE
 from tests.engine.crash_steps import NOW
 from tests.engine.crash_steps import REPEATED
 from tests.engine.crash_steps import SAME
@@ -61,6 +62,7 @@ from tests.engine.crash_steps import Case
 from tests.engine.crash_steps import Changed
 from tests.engine.crash_steps import Step
 from tests.engine.crash_steps import Steps
+from tests.engine.crash_steps import behind_another
 from tests.engine.crash_steps import do
 from tests.engine.crash_steps import given_a_lease
 from tests.engine.crash_steps import given_a_lease_again
@@ -413,8 +415,6 @@ def write_who_was_seen(ns: str) -> Steps:
     return Act(beats=[(ns, WORKER)])
 
 
-BEGUN_AGAIN = Changed("True", "False")  # neither session nor namespace is new
-IN_A_NEW_ONE = Changed("'new': True, 'namespace_made': False", "'new': False, 'namespace_made': True")
 NOT_STARTED = Changed("'started': True, 'event_seq': 2}", "'started': False, 'event_seq': 2, 'repeated': True}")
 CASES = (
     Case(create_a_namespace, again=(NamespaceExists,), needs_nothing_else=True),
@@ -586,16 +586,4 @@ PAIRS = (
 )
 
 
-def _behind_another(case: Case) -> Case:
-    """The same, as the second operation of a batch: the first one is a signal to another run."""
-
-    def steps(ns: str) -> Steps:
-        yield do(start(ns, "other", task_queue="elsewhere"))
-        act = yield from case.steps(ns)
-        return replace(act, operations=[signal(ns, "first", "other"), *act.operations])
-
-    steps.__name__ = f"second_{case.name}"
-    return replace(case, steps=steps, again=(REPEATED, *case.again))
-
-
-SECONDS = tuple(_behind_another(case) for case in CASES if not case.needs_nothing_else)
+SECONDS = tuple(behind_another(case) for case in CASES if not case.needs_nothing_else)

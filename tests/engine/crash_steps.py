@@ -82,6 +82,10 @@ class Changed:
     second: str
 
 
+BEGUN_AGAIN = Changed("True", "False")  # neither session nor namespace is new
+IN_A_NEW_ONE = Changed("'new': True, 'namespace_made': False", "'new': False, 'namespace_made': True")
+
+
 @dataclass(frozen=True)
 class Case:
     """A state, what is handed in, and what is said when it is handed in a second time."""
@@ -196,3 +200,15 @@ def given_activities(
     yield claimed
     assert claimed.taker is not None
     return claimed.taker.activities
+
+
+def behind_another(case: Case) -> Case:
+    """The same, as the second operation of a batch: the first one is a signal to another run."""
+
+    def steps(ns: str) -> Steps:
+        yield do(start(ns, "other", task_queue="elsewhere"))
+        act = yield from case.steps(ns)
+        return replace(act, operations=[signal(ns, "first", "other"), *act.operations])
+
+    steps.__name__ = f"second_{case.name}"
+    return replace(case, steps=steps, again=(REPEATED, *case.again))
