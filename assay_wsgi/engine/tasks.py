@@ -30,6 +30,7 @@ from .handout import OneWish
 from .handout import Waiting
 from .operations import BeatActivity
 from .operations import BeatTask
+from .operations import OnActivity
 from .operations import ReleaseActivity
 from .operations import ReportActivity
 from .operations import TakeTurn
@@ -125,12 +126,14 @@ class Tasks:
     def report_activity(self, activity_id: int, report: ActivityReport, namespace: Where = None) -> dict[str, Any]:
         """Complete or fail an activity. Raises NotFound, WorkflowClosed, LeaseLost, StaleAttempt."""
         operation = ReportActivity(report.task_token, namespace, report, activity_key=activity_id)
+        self._refuse_foreign(operation)
         answer: dict[str, Any] = self._committer.do(operation)
         return answer
 
     def beat_activity(self, activity_id: int, beat: Heartbeat, namespace: Where = None) -> dict[str, Any]:
         """Say that an activity is still at work. Answers cancel_requested; raises as `report_activity`."""
         operation = BeatActivity(beat.task_token, namespace, beat, activity_key=activity_id)
+        self._refuse_foreign(operation)
         answer: dict[str, Any] = {"ok": True, **self._committer.do(operation)}
         return answer
 
@@ -138,13 +141,31 @@ class Tasks:
         self, activity_id: int, task_token: str | None = None, namespace: Where = None
     ) -> dict[str, Any]:
         """Hand an attempt back, uncounted: another worker gets it at once. Raises as `report_activity`."""
-        answer: dict[str, Any] = self._committer.do(ReleaseActivity(task_token, namespace, activity_key=activity_id))
+        operation = ReleaseActivity(task_token, namespace, activity_key=activity_id)
+        self._refuse_foreign(operation)
+        answer: dict[str, Any] = self._committer.do(operation)
         return answer
+
+    def _refuse_foreign(self, operation: OnActivity) -> None:
+        """Refuse at once what is in no namespace that is meant: it is not locked, and costs what a missing thing costs.
+
+        Raises NotFound, LeaseLost.
+        """
+        if operation.namespace is not None and not self._is_within("activity", operation.key, operation.namespace):
+            raise operation.unknown()
+
+    def _is_within(self, kind: str, key: int, where: Where) -> bool:
+        with self._store.read() as db:
+            namespace = reads.namespace_of(db, kind, key)
+        return namespace is not None and is_within(namespace, where)
 
     def _lease(self, task: TaskRef) -> TaskLease:
         """Find the lease that is meant. Raises LeaseLost, AmbiguousRun."""
         if task.task_token is not None:
-            return TaskLease.of_token(task.task_token, task.namespace, task.workflow_id)
+            lease = TaskLease.of_token(task.task_token, task.namespace, task.workflow_id)
+            if task.namespace is not None and not self._is_within("run", lease.run_key, task.namespace):
+                raise lease.unknown()
+            return lease
         with self._store.read() as db:
             held = reads.leases_of_worker(db, task.worker_id or "", task.workflow_id)
         held = [lease for lease in held if is_within(lease.namespace, task.namespace)]

@@ -367,6 +367,18 @@ def registrations(db: Connection, worker_id: str) -> list[Registered]:
     return [Registered(namespace, workflows, names, bool(retired)) for namespace, workflows, names, retired in found]
 
 
+_NAMESPACE_OF = {
+    "run": "SELECT namespace FROM workflows WHERE run_key = ?",
+    "activity": "SELECT namespace FROM workflow_activities WHERE activity_key = ?",
+}
+
+
+def namespace_of(db: Connection, kind: str, key: int) -> str | None:
+    """Give the namespace of a run or an activity, or None where there is none."""
+    found = db.one(_NAMESPACE_OF[kind], (key,))
+    return None if found is None else str(found[0])
+
+
 def leases_of_worker(db: Connection, worker_id: str, workflow_id: str) -> list[LeaseRow]:
     """Give the leases on workflow tasks that a worker holds on runs of an id."""
     found = db.rows(

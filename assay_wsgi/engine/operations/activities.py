@@ -8,6 +8,7 @@ from dataclasses import field
 from ...domain import activities
 from ...domain.change import Change
 from ...domain.commands import ScheduleActivity
+from ...domain.errors import AssayError
 from ...domain.errors import LeaseLost
 from ...domain.errors import NotFound
 from ...domain.model import Activity
@@ -55,12 +56,16 @@ class OnActivity(Operation):
         activity = rows.activity(self.key)
         run = None if activity is None else rows.run(activity.run_key)
         if activity is None or run is None or not is_within(run.namespace, self.namespace):
-            if self.token is None:
-                raise NotFound(f"not found: activity {self.key}")
-            raise LeaseLost("no activity has this token")
+            raise self.unknown()
         if self.token is None:
             return run, activity, None, None
         return run, activity, read_activity_token(self.token), hashed(self.token)
+
+    def unknown(self) -> AssayError:
+        """Give the refusal of an activity that nobody knows here."""
+        if self.token is None:
+            return NotFound(f"not found: activity {self.key}")
+        return LeaseLost("no activity has this token")
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,12 @@ class TaskLease:
             or not is_within(run.namespace, self.namespace)
             or self.workflow_id not in (None, run.workflow_id)
         ):
-            raise LeaseLost("no workflow task has this token")
+            raise self.unknown()
         return run
+
+    def unknown(self) -> LeaseLost:
+        """Give the refusal of a token that nobody knows here."""
+        return LeaseLost("no workflow task has this token")
 
 
 @dataclass(frozen=True)
