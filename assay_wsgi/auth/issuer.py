@@ -20,14 +20,13 @@ from .strict import read_object
 from .trust import Trust
 from .trust import read_origin
 
+log = logging.getLogger(__name__)
+
 DEADLINE_SECS = 5.0
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_KEYS = 100
 _CHUNK_BYTES = 64 * 1024
 _HEADERS = {"Accept": "application/json, application/jwk-set+json", "Accept-Encoding": "identity"}
-
-
-log = logging.getLogger(__name__)
 
 
 class IssuerError(Exception):
