@@ -64,7 +64,7 @@ def the_end_of_a_run_and_a_tick_that_is_to_wait_for_it(contest: Contest) -> list
         first = engine.schedules.trigger("s")["workflow_id"]
     with contest.rivals() as (one, two):
         duel = Duel(one, two, act("expire", after_secs=HOUR), act("terminate", workflow_id=first))
-        two.does("expire", after_secs=0.0)
+        two.does("expire", after_secs=HOUR)  # by the same clock: else it would look at what was written ahead of it
     with contest.engine() as engine:
         waiting = rows(engine, "SELECT tick FROM schedule_runs WHERE state = 'buffered'")
         ended = events(engine, first)[-1]
