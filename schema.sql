@@ -16,8 +16,9 @@
 --   $clustered   the table is stored in primary-key order             (WITHOUT ROWID / nothing)
 --   -- only: X   the next statement is for X (sqlite, postgres) alone
 
--- One row a fact about the database itself: schema_version, store_id (names this very database), epoch
--- (changes when it is restored from a copy), first_key_made ('' until an API key is made; its lock guards all keys).
+-- One row a fact about the database itself: schema_version, store_id (names this very database), first_key_made ('' until
+-- an API key is made; its lock guards all keys); epoch (another one when it is restored from a copy), life and
+-- mark_base (how that is found out: store/lives.py); feed_floor (up to where the outbox was pruned).
 CREATE TABLE meta (
     name   text PRIMARY KEY,
     value  text NOT NULL
@@ -413,8 +414,8 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_at ON audit_log (at);
 
 -- The feed's outbox, the last rows of the unit that makes them. The database numbers them at the insert.
--- mark (PostgreSQL only) is the greater of the writing transaction's id and the run's feed_mark: read in the
--- order (mark, id) below the oldest transaction under way, the feed has no hole and no repeat.
+-- mark (PostgreSQL only) is the greater of the writing transaction's id (plus mark_base) and the run's feed_mark:
+-- read in the order (mark, id) below the oldest transaction under way, the feed has no hole and no repeat.
 CREATE TABLE notices (
     id           $serial,
     mark         $key,

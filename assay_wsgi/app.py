@@ -14,6 +14,7 @@ from werkzeug.routing import RequestRedirect
 from .api import activities
 from .api import audit
 from .api import errors
+from .api import feeds
 from .api import keys
 from .api import namespaces
 from .api import pages
@@ -33,7 +34,8 @@ from .settings import Settings
 
 API_PREFIX = "/api/v1"
 _API = (
-    workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, keys.bp, audit.bp, service.api,
+    workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, feeds.bp, keys.bp, audit.bp,
+    service.api,
 )  # fmt: skip
 _ROOT = (service.root, pages.bp)
 

@@ -239,6 +239,12 @@ class HttpSettings:
         "ASSAY_HTTP_RESERVED_THREADS", 32, "threads",
         "Threads of each web process that no long poll may hold.", minimum=1,
     )  # fmt: skip
+    streams: int = setting(
+        "ASSAY_HTTP_STREAMS", 64, "streams",
+        "Streams of the event feed (SSE and WebSocket) that each web process holds. Each has a thread, beside those of "
+        "`ASSAY_HTTP_THREADS`; one more is answered 503 `too_many_streams`.",
+        minimum=0,
+    )  # fmt: skip
     compute_slots: int = setting(
         "ASSAY_COMPUTE_SLOTS", 8, "requests",
         "Requests of each web process that compute at once; more would only fight for the interpreter.",

@@ -77,6 +77,12 @@ class PostgresServer:
         other = "" if encoding == "UTF8" else f" ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
         return self._new(f"TEMPLATE template0{other}")
 
+    def copy(self, url: str) -> str:
+        """Make a database that is a copy of another, from which everybody is thrown out. Answers its URL."""
+        name = urlsplit(url).path[1:]
+        self._admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,))
+        return self._new(f"TEMPLATE {name}")
+
     def give_back(self, url: str) -> None:
         """Empty a database for the next test, whoever is still connected to it; drop one whose schema changed."""
         try:

@@ -13,6 +13,7 @@ from queue import Empty
 from queue import SimpleQueue
 from zlib import crc32
 
+from ..domain.errors import TooManyStreams
 from ..settings import Settings
 
 _RETRY_FROM_SECS = 1.0
@@ -66,14 +67,43 @@ class _GivenBack:
         self._slots.acquire()
 
 
+class Place:
+    """The place of one stream; left once, however often that is said."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._taken = False
+
+    def take(self) -> None:
+        """Take the place. Raises TooManyStreams."""
+        if not self._slots.acquire(blocking=False):
+            raise TooManyStreams(
+                "this process tells its feed to as many as it can: come again later, or ask GET /api/v1/events"
+            )
+        self._taken = True
+
+    def leave(self) -> None:
+        """Leave the place to others."""
+        if self._taken:
+            self._taken = False
+            self._slots.release()
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+
 class Admission:
     """The budget of one process."""
 
-    def __init__(self, *, compute_slots: int, long_polls: int, long_poll_max_secs: float) -> None:
+    def __init__(self, *, compute_slots: int, long_polls: int, long_poll_max_secs: float, streams: int = 0) -> None:
         self.computing = Slots(compute_slots)  # `with admission.computing:`
         self.long_poll_max_secs = long_poll_max_secs
         self._given_back = _GivenBack(self.computing)
         self._long_polls = Slots(long_polls)
+        self._streams = Slots(streams)
 
     @classmethod
     def of(cls, settings: Settings) -> Admission:
@@ -83,6 +113,7 @@ class Admission:
             compute_slots=http.compute_slots,
             long_polls=max(0, settings.http_threads - http.reserved_threads),
             long_poll_max_secs=http.long_poll_max_secs,
+            streams=http.streams,
         )
 
     def waiting(self) -> AbstractContextManager[None]:
@@ -98,6 +129,10 @@ class Admission:
         finally:
             if admitted:
                 self._long_polls.release()
+
+    def stream(self) -> Place:
+        """Give a place for a stream, to be taken."""
+        return Place(self._streams)
 
 
 def retry_after_secs(worker_id: str, n: int) -> float:

@@ -82,7 +82,8 @@ IS_WRONG = {
         "`error` says what would be right. [Cron](cron.md) has the grammar.",
     ),
     "invalid_cursor": Code(
-        422, "Invalid cursor", "The cursor was not made by this service.", "Take it from the `Link` header, unchanged."
+        422, "Invalid cursor", "The cursor was not made by this service.",
+        "Take it from the `Link` header, or from a notice, unchanged.",
     ),
     "invalid_filter": Code(
         422, "Invalid filter", "A query parameter is unknown, is there twice, or cannot be read.",
@@ -279,6 +280,13 @@ NOT_NOW = {
     ),
 }  # fmt: skip
 
+NO_PLACE = {
+    "too_many_streams": Code(
+        503, "Too many streams", "The process has as many streams of the feed as `ASSAY_HTTP_STREAMS` allows.",
+        "Come again later, or poll `GET /api/v1/events`, which tells the same.",
+    ),
+}  # fmt: skip
+
 NEVER = {
     "internal": Code(
         500, "Internal error", "A fault of ours.", "The service's log has more under the `request_id` of the answer."
@@ -292,7 +300,7 @@ GROUPS = {
     "The caller may not": IS_NOT_ALLOWED,
     "The thing is not there": IS_NOT_THERE,
     "The thing is there, in another state": IS_IN_ANOTHER_STATE,
-    "Not now": NOT_NOW,
+    "Not now": {**NOT_NOW, **NO_PLACE},
     "A fault": NEVER,
 }
 CODES: dict[str, Code] = {name: code for group in GROUPS.values() for name, code in group.items()}

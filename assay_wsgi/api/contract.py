@@ -51,6 +51,7 @@ class Operation:
     with_token: Access | None = None  # the access that is enough for a request with a `task_token`
     namespace_in_path: str | None = None  # the variable of the path that names a namespace
     founds: bool = False  # may make the first API key, with no credential
+    media: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,9 @@ def operation(
     with_token: Access | None = None,
     namespace_in_path: str | None = None,
     founds: bool = False,
+    media: str = "application/json",
 ) -> Callable[[View], Callable[..., Response]]:
-    """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, or an Answer.
+    """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, an Answer, a Response.
 
     `access` says whom it is for. A caller who has that in some namespaces only is kept to them by what the request
     names: `namespace` in the body or the query is then one of theirs, or, where it is None by default, all of them
@@ -112,6 +114,7 @@ def operation(
             with_token=with_token,
             namespace_in_path=namespace_in_path,
             founds=founds,
+            media=media,
         )
 
         @wraps(view)
@@ -130,6 +133,8 @@ def operation(
                     given["raw"] = raw
                 with entry.on_behalf(given):
                     value = view(**given)
+                if isinstance(value, Response):
+                    return value
                 if not isinstance(value, Answer):
                     value = Answer(value, declared.status)
                 response = _json(value.value, value.status, value.headers)

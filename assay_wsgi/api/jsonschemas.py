@@ -10,10 +10,12 @@ from inspect import signature
 from typing import Any
 
 from ..domain import filters
+from ..domain.notices import NOTICES
 from ..domain.requests import ROLES
 from . import checks
 from . import commands
 from . import exchange
+from . import feeds
 from . import fields
 from . import keys
 from .fields import Checked
@@ -143,6 +145,15 @@ def _query_time() -> Json:
     return {"type": "number", "minimum": -1e12, "maximum": 1e12, "description": "Seconds since the epoch."}
 
 
+def _notice_types() -> Json:
+    one = "|".join(NOTICES)
+    return {"type": "string", "pattern": f"^({one})(,({one}))*$"}
+
+
+def _cursor_text() -> Json:
+    return {"type": "string", "maxLength": feeds.MAX_CURSOR_CHARS}
+
+
 def _query_attributes() -> Json:
     return _attributes()
 
@@ -174,6 +185,8 @@ DESCRIBED: dict[Callable[..., Any], Callable[..., Json]] = {
     exchange.with_tokens: _with_tokens,
     exchange.held_runs: _held_runs,
     keys.roles: _roles,
+    feeds.notice_types: _notice_types,
+    feeds.cursor_text: _cursor_text,
     fields.query_integer: _integer,
     fields.query_boolean: _boolean,
     fields.query_time: _query_time,

@@ -206,7 +206,7 @@ def _responses(converter: OpenAPIConverter, rule: Rule, operation: Operation) ->
             schema = {"type": "array", "items": schema}
         if operation.instead:
             schema = {"anyOf": [schema, *({"const": value} for value in operation.instead)]}
-        answer["content"] = {"application/json": {"schema": schema}}
+        answer["content"] = {operation.media: {"schema": schema}}
     if operation.query is not None and operation.query.fields.keys() & {"cursor", "after_seq"}:
         link = {"description": 'The next page, where there is one: rel="next"', "schema": {"type": "string"}}
         answer["headers"] = {"Link": link}

@@ -454,6 +454,37 @@ class Backlog(Record):
     )
 
 
+class SentEvent(Record):
+    """An event of a stream: a notice, or a word about the stream itself (`reset`, `drain`)."""
+
+    id = _text("The cursor to go on from behind it: a client that comes again sends it as `Last-Event-ID`.")
+    event = _text("The type of the notice.")
+    data = _text("A JSON object: `event_type`, `workflow_id` and `payload` of the notice.")
+
+
+class Notice(Record):
+    """Something that happened to a run."""
+
+    id = _text("The cursor to go on from behind it.")
+    event_type = _text("One of the [types](feed.md), or of those that a later version has.")
+    workflow_id = _text("The run's workflow id.", allow_none=True)
+    payload = _text("A JSON object, as text.")
+
+
+class NoticePage(Record):
+    """What happened, in order."""
+
+    events = _member(fields.List, "Notices, oldest first.", {}, fields.Nested(Notice))
+    cursor = _text("Go on from here: the next `after`.")
+    reset = _text(
+        "Not null where nobody can go on from `after` without a hole, and why: look at the runs anew, then go on from "
+        "`cursor`.",
+        allow_none=True,
+    )
+    more = _flag("Whether asking again brings more at once.")
+    retry_after = _number("Seconds; not null where the service could not wait: ask again after that.", allow_none=True)
+
+
 class Description(Record):
     """This API, as OpenAPI 3.1."""
 

@@ -32,6 +32,7 @@ from .model import Task
 from .model import Tick
 from .model import Timer
 from .model import Worker
+from .notices import LONGEST_ERROR
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ class RunPen:
         )  # fmt: skip
         self.task = None
         self.change.closed.append(self.run.run_key)
-        told = {"error": error} if error is not None else {}
+        told = {"error": error[:LONGEST_ERROR]} if error is not None else {}
         self.notice(_NOTICE_OF[reason], **told)
 
     def done(self) -> Run:

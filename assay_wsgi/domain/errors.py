@@ -257,6 +257,12 @@ class Unavailable(AssayError):
     code = "store_unavailable"
 
 
+class TooManyStreams(AssayError):
+    """This process has as many open streams as it may have."""
+
+    code = "too_many_streams"
+
+
 class StoreBusy(Unavailable):
     """Rows that this needs are held by somebody else for too long. Nothing was written; try again."""
 

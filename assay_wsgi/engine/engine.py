@@ -28,6 +28,7 @@ from ..version import __version__
 from .activities import Activities
 from .audit import Audit
 from .committer import Committer
+from .feed import Feed
 from .handout import Handout
 from .keys import ApiKeys
 from .namespaces import Namespaces
@@ -63,6 +64,7 @@ class Engine:
         self.schedules = Schedules(store, self.committer)
         self.audit = Audit(store)
         self.api_keys = ApiKeys(store, self.committer)
+        self.feed = Feed(store, self._wakeups, self._draining)
         self.upkeep = Upkeep(store, self.committer, self._wakeups)
         self._stop_upkeep = threading.Event()
         self._upkeep_thread: threading.Thread | None = None
@@ -96,6 +98,7 @@ class Engine:
             self._stop_upkeep.set()
             self.upkeep.look()
             self._upkeep_thread.join()
+        self.feed.close()
         self._wakeups.close()
         with contextlib.suppress(AssayError):  # what is lost then nobody was promised
             self._write_beats()
@@ -106,6 +109,7 @@ class Engine:
         """Begin to stop: those who wait for work are answered at once, and nobody gets any more."""
         self._draining.set()
         self._wakeups.waiters.wake_all()
+        self.feed.drain()
 
     @property
     def draining(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 from ..domain import attributes
 from ..domain.commands import ContinueAsNew
 from ..domain.errors import Invalid
+from ..domain.notices import NOTICES
+from ..domain.notices import Wanted
 from ..domain.requests import ID_CONFLICT
 from ..domain.requests import ID_REUSE
 from ..domain.requests import LONGEST_NAME
@@ -150,6 +152,26 @@ def grace(secs: float) -> None:
     """Check for how long a key that is replaced still works. Raises Invalid."""
     if secs != 0:
         _duration(secs, "grace_secs")
+
+
+def page(limit: int, wait_secs: float) -> None:
+    """Check how much of the feed is wanted, and for how long it is waited for. Raises Invalid."""
+    if type(limit) is not int or limit < 1:
+        raise Invalid(f"limit must be a whole number above 0, not {limit!r:.60}")
+    if type(wait_secs) not in (int, float) or not math.isfinite(wait_secs) or wait_secs < 0:
+        raise Invalid(f"wait_secs must be a number of seconds, not {wait_secs!r:.60}")
+
+
+def wanted(notices: Wanted) -> None:
+    """Check which notices are wanted. Raises Invalid."""
+    if notices.workflow_id is not None:
+        name(notices.workflow_id, "workflow_id")
+    if notices.namespace is not None and not isinstance(notices.namespace, frozenset):
+        name(notices.namespace, "namespace")
+    if not isinstance(notices.types, (list, tuple)):
+        raise Invalid(f"types must be a list of types of notices, not {notices.types!r:.60}")
+    if unknown := [one for one in notices.types if one not in NOTICES]:
+        raise Invalid(f"there is no type {unknown[0]!r:.60} of notices: it is one of {', '.join(NOTICES)}")
 
 
 def reason(text: str | None) -> str | None:

@@ -12,11 +12,13 @@ from typing import Any
 from ..domain.model import Activity
 from ..domain.model import Run
 from ..domain.model import Schedule
+from ..domain.notices import Cursor
 from ..jsontext import embed
 from ..jsontext import loads
 from ..store import reads
 from ..store.claims import ClaimedActivity
 from ..store.claims import ClaimedRun
+from ..store.feed import Told
 
 LONG_HISTORY = 10_240  # events: from here on a run had better continue as new
 
@@ -142,6 +144,16 @@ def schedule_record(schedule: Schedule, next_runs: Sequence[float] | None = None
         "updated_at": schedule.updated_at,
     }
     return record if next_runs is None else {**record, "next_runs": list(next_runs)}
+
+
+def notice_record(epoch: str, told: Told) -> dict[str, Any]:
+    """Show a notice of the feed."""
+    return {
+        "id": str(Cursor(epoch, told.position)),
+        "event_type": told.event_type,
+        "workflow_id": told.workflow_id,
+        "payload": f'{told.payload[:-1]},"at":{told.created_at!r}}}',  # an object of ours, and never an empty one
+    }
 
 
 def worker_record(row: dict[str, Any], active_tasks: int, now: float, quiet_secs: float) -> dict[str, Any]:

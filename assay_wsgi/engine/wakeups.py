@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -25,7 +26,9 @@ from .waiters import Waiters
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECS = 1.0
+TELL_EVERY_SECS = 0.05
 SIDECAR = Key("sidecar", "", "")
+NOTICES = Key("notices", "", "")
 MANY = 1_000_000
 
 
@@ -38,6 +41,7 @@ class Wakeups:
         self.waiters = Waiters()
         self._hints: Hints | None = None
         self._look = threading.Event()
+        self._told_at = float("-inf")  # monotonic: when others were last told of notices
         self._closing = False
         self._watcher: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -76,12 +80,20 @@ class Wakeups:
         if left.soonest_deadline is not None and left.soonest_deadline < self._store.now_here() + LOOK_EVERY_SECS:
             self.waiters.wake(SIDECAR, MANY)
             told.append((*SIDECAR, 1))
+        if left.notices:
+            self.waiters.wake(NOTICES)
+            # Who reads the feed in another process looks on for as long as it finds something: now and then will do.
+            now = time.monotonic()
+            if now - self._told_at >= TELL_EVERY_SECS:
+                self._told_at = now
+                told.append((*NOTICES, 1))
         if told and self._hints is not None:
             self._hints.send(told)
 
     def look(self) -> None:
-        """Look for ready work now."""
+        """Look for ready work now, and for what is new in the feed."""
         self._look.set()
+        self.waiters.wake(NOTICES)
 
     def _heard(self, hints: Iterable[Hint]) -> None:
         for kind, namespace, queue, count in hints:

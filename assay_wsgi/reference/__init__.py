@@ -8,6 +8,7 @@ from . import commands
 from . import cron
 from . import errors
 from . import events
+from . import feed
 from . import filters
 from . import limits
 from . import roles
@@ -20,6 +21,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/events.md": events.rendered,
     "reference/cron.md": cron.rendered,
     "reference/roles.md": roles.rendered,
+    "reference/feed.md": feed.rendered,
     "reference/errors.md": errors.rendered,
     "reference/filters.md": filters.rendered,
     "explain/limits.md": limits.rendered,

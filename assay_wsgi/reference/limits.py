@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..api import bodies
 from ..api import checks
 from ..api import commands
+from ..api import connections
 from ..api import exchange
 from ..api import references
 from ..api import workflows as workflow_routes
@@ -124,6 +125,11 @@ _GROUPS: dict[str, list[tuple[str, str, str]]] = {
             "bytes of a page of runs, events",
             f"{pages.PAGE_BYTES // _MIB} MiB; one row at least",
             "the page is shorter, and the `Link` header leads on",
+        ),
+        (
+            "time that a stream waits for a client that does not read",
+            f"{connections.PATIENCE_SECS:g} s",
+            "it is cut off, and loses nothing if it comes again",
         ),
         (
             "time in which a namespace is emptied by `force`",

@@ -38,6 +38,7 @@ CHAPTERS = {
     "namespaces": "Namespaces and queues",
     "api_keys": "API keys",
     "audit": "The audit log",
+    "feeds": "The feed",
     "service": "The service",
     "probes": "Probes",
 }
@@ -102,7 +103,11 @@ def _title(tag: str) -> str:
 
 def _route(document: Json, method: str, path: str, operation: Json) -> Iterator[str]:
     yield f"{operation['summary']}\n\n"
-    yield f"<!-- runs -->\n```bash\n{_curl(method, path, operation)}\n```\n\n"
+    called = _curl(method, path, operation)
+    if _is_stream(operation):  # curl's exit code for a time-out
+        yield f"<!-- fails with 28 -->\n```bash\n{called.replace('curl -s', 'curl -sN -m 1', 1)}\n```\n\n"
+    else:
+        yield f"<!-- runs -->\n```bash\n{called}\n```\n\n"
     parameters = [_parameter(one) for one in operation["parameters"] if one["in"] != "header"]
     if parameters:
         yield table(("parameter", "in", "type", "default", ""), parameters) + "\n"
@@ -128,6 +133,10 @@ def _whom(operation: Json) -> str:
         "" if with_token is None else f"; with a `task_token` {' and '.join(map(code, roles_with(Access(with_token))))}"
     )
     return f"{names}{everywhere}{others}"
+
+
+def _is_stream(operation: Json) -> bool:
+    return "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
 
 
 def _linked(name: str) -> str:
@@ -186,7 +195,10 @@ def _answers(responses: Json) -> str:
         return "204 No Content"
     good = {status: answer for status, answer in responses.items() if "content" in answer and status < "400"}
     *_, answer = good.values()
-    schema = answer["content"]["application/json"]["schema"]
+    ((media, described),) = answer["content"].items()
+    schema = described["schema"]
+    if media != "application/json":
+        return f"{HTTPStatus.OK:d} {HTTPStatus.OK.phrase}: {code(media)}, each event {told(schema)}"
     also = [value for one in schema.get("anyOf", []) if "const" in one for value in [one["const"]]]
     shown = schema["anyOf"][0] if also else schema
     what = f"an array of {told(shown['items'])}" if shown.get("type") == "array" else told(shown)

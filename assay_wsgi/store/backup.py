@@ -5,7 +5,6 @@ PostgreSQL has pg_dump for that.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import peewee
 
 from ..domain.errors import Unavailable
 from . import fsck
+from . import lives
 from . import schema
 from .connection import Connection
 from .dialect import Trouble
@@ -59,10 +59,10 @@ def damage(file: Path) -> list[str]:
 
 
 def emancipate(file: Path) -> None:
-    """Make a copy stand alone: one file, with an epoch of its own, so that a follower of the feed begins anew."""
+    """Make a copy stand alone: one file, with a life of its own, so that a follower of the feed begins anew."""
     with _opened(file) as db:
         db.rows("PRAGMA journal_mode = delete")  # WAL would leave a second file beside it
-        db.run("UPDATE meta SET value = ? WHERE name = 'epoch'", (secrets.token_hex(8),))
+        lives.forget(db)
 
 
 def broken_rules(file: Path, tell: fsck.Tell = fsck.untold) -> list[fsck.Finding]:

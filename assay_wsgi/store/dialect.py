@@ -77,6 +77,14 @@ class Dialect(Protocol):
     def clock(self) -> str | None:
         """Write the columns (now, own transaction's mark), or None for the host's clock."""
 
+    @property
+    def mark(self) -> str:
+        """Write what the feed orders notices by, before their id."""
+
+    @property
+    def horizon(self) -> str:
+        """Write the lowest mark that notices may still come with."""
+
     def claim_lock(self, tables: str) -> str:
         """Write the clause that locks claimed rows and passes over those that are held."""
 

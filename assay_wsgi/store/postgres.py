@@ -65,6 +65,7 @@ class Postgres:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        self.mark_base = 0  # what marks are ahead of transaction ids: see store/lives.py
 
     @property
     def in_memory(self) -> bool:
@@ -105,7 +106,41 @@ class Postgres:
         return _lock("workflow_schedules", "schedule_key", wait=wait)
 
     def clock(self) -> str | None:
-        return "extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text::bigint"
+        return f"extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text::bigint + {self.mark_base}"
+
+    @property
+    def mark(self) -> str:
+        return "mark"
+
+    @property
+    def horizon(self) -> str:
+        return f"(pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {self.mark_base})"
+
+    def life(self, db: Any) -> str | None:
+        """Name the life of the database, or None where nobody can tell it from another one.
+
+        The timeline is another one after a fail-over, too: whether that has lost something, nobody knows.
+        """
+        if db.one("SELECT pg_is_in_recovery()")[0]:
+            return None
+        try:
+            server = db.one("SELECT system_identifier FROM pg_control_system()")[0]
+        except errors.InsufficientPrivilege:
+            server = "unnamed"
+        place = (
+            "left(pg_walfile_name(pg_current_wal_lsn()), 8), "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()), 'notices'::regclass::oid"
+        )
+        (found,) = db.one(f"SELECT concat_ws(' ', {place})")
+        return f"{server} {found}"
+
+    def marks(self, db: Any) -> tuple[int, int]:
+        """Give the highest mark that stands in the database, and the id of this transaction."""
+        highest, xid = db.one(
+            "SELECT GREATEST((SELECT MAX(mark) FROM notices), (SELECT MAX(feed_mark) FROM workflows), 0), "
+            "pg_current_xact_id()::text::bigint"
+        )
+        return int(highest), int(xid)
 
     def claim_lock(self, tables: str) -> str:
         return f"FOR NO KEY UPDATE OF {tables} SKIP LOCKED"

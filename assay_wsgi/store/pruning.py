@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..settings import EngineSettings
+from . import feed
 from .connection import Connection
 
 PASS = 1000  # rows
@@ -24,10 +25,7 @@ def answers(db: Connection, now: float, _: EngineSettings) -> int:
 
 def notices(db: Connection, now: float, settings: EngineSettings) -> int:
     """Remove notices that nobody can ask for any more: the oldest ids first."""
-    return db.run(
-        "DELETE FROM notices WHERE created_at <= ? AND id IN (SELECT id FROM notices ORDER BY id LIMIT ?)",
-        (now - settings.notice_keep_secs, PASS),
-    )
+    return feed.prune(db, now - settings.notice_keep_secs, PASS)
 
 
 def deeds(db: Connection, now: float, settings: EngineSettings) -> int:

@@ -56,7 +56,7 @@ _TOKEN = re.compile(
 )
 _ONLY = re.compile(r"--\s*only:\s*(\w*)\s*")
 _STEP = re.compile(r"(\d{4})_\w+\.sql")
-_LOCK = 0x6173736179  # "assay": the advisory lock of everybody who changes the schema
+LOCK = 0x6173736179  # "assay": the advisory lock of everybody who changes the schema
 
 
 class SchemaMismatch(AssayError):
@@ -211,7 +211,7 @@ def _changing(db: peewee.Database, dialect: Dialect) -> Iterator[None]:
             # Who waits here waits for a migration, which takes its time.
             _run(db, "SET LOCAL lock_timeout = 0")
             _run(db, "SET LOCAL statement_timeout = 0")
-            _run(db, "SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            _run(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             yield
 
 

@@ -82,6 +82,14 @@ class Sqlite:
     def clock(self) -> str | None:
         return None
 
+    @property
+    def mark(self) -> str:
+        return "id"
+
+    @property
+    def horizon(self) -> str:
+        return "(SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'notices')"
+
     def claim_lock(self, tables: str) -> str:
         return ""
 

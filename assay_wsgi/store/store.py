@@ -17,6 +17,7 @@ from ..domain.errors import TooSlow
 from ..domain.errors import Unavailable
 from ..settings import BackendUrl
 from ..settings import EngineSettings
+from . import lives
 from . import schema
 from .claims import Floors
 from .connection import Connection
@@ -69,7 +70,6 @@ class Store:
         self._spare_keys_lock = threading.Lock()
         self.leases = Leases(now=self.now, read=self.read, administer=self.administer)
         self.store_id = ""
-        self.epoch = ""
 
     @classmethod
     def open(
@@ -234,7 +234,8 @@ class Store:
                 if self.dialect.writers_queue:
                     schema.migrate(db.database, name)
                 schema.verify(db.database, name)
-                meta = dict(db.rows("SELECT name, value FROM meta"))
+                self._begin_life(db)
+                self.store_id = db.one("SELECT value FROM meta WHERE name = 'store_id'")[0]
                 self.dialect.check_durability(db)
         except Exception as error:
             if self.dialect.trouble(error) is Trouble.LOST:
@@ -242,4 +243,10 @@ class Store:
             raise
         finally:
             writer.close()
-        self.store_id, self.epoch = meta["store_id"], meta["epoch"]
+
+    def _begin_life(self, db: Connection) -> None:
+        """Take note of it where the database was restored."""
+        if isinstance(self.dialect, Postgres):
+            lives.begin_if_moved(db, self.dialect)
+        elif not self.dialect.in_memory:
+            lives.begin_if_replaced(db, Turnstile(cast(Sqlite, self.dialect).path))  # whose turn the writer has

@@ -103,6 +103,7 @@ class Left:
 
     ready: dict[tuple[str, str, str], int] = field(default_factory=dict)
     soonest_deadline: float | None = None
+    notices: bool = False  # whether the feed has more to tell
 
     def add(self, other: Left) -> None:
         """Take in what another unit leaves."""
@@ -110,6 +111,7 @@ class Left:
             self.ready[key] = self.ready.get(key, 0) + count
         moments = [moment for moment in (self.soonest_deadline, other.soonest_deadline) if moment is not None]
         self.soonest_deadline = min(moments, default=None)
+        self.notices = self.notices or other.notices
 
 
 def perform(
@@ -242,6 +244,7 @@ def _left(rows: Rows, submissions: Sequence[Submission], now: float) -> Left:
     return Left(
         ready={key: count for key, count in ready.items() if count > 0},
         soonest_deadline=_soonest(rows, submissions),
+        notices=bool(rows.notices),
     )
 
 

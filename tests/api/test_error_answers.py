@@ -15,6 +15,7 @@ from assay_wsgi.api import errors
 from assay_wsgi.api.codes import CODES
 from assay_wsgi.domain import errors as kinds
 from assay_wsgi.domain.errors import AssayError
+from assay_wsgi.domain.notices import CursorLost
 
 if TYPE_CHECKING:
     from assay_wsgi.engine import Engine
@@ -47,8 +48,8 @@ def answered(error: Exception) -> Response:
         return errors.answer(error)
 
 
-# Told to programs that embed the engine, by methods that no route calls.
-NOT_OVER_HTTP = {kinds.WrongTransaction}
+# Told to programs that embed the engine, by methods that no route calls, or otherwise over HTTP.
+NOT_OVER_HTTP = {kinds.WrongTransaction, CursorLost}
 
 
 @pytest.mark.parametrize(

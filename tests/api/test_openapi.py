@@ -225,6 +225,16 @@ class Tour:
         self._hold_schema(rule.rule.replace("<", "{").replace(">", "}"), method.lower(), status, answer)
         return answer
 
+    def streams(self, path: str) -> None:
+        """Listen to a stream until it tells of something."""
+        response = self.client.get(path)
+        rule, _ = self.app.url_map.bind("localhost").match(path.partition("?")[0], "GET", return_rule=True)
+        self.visited.add(rule.endpoint)
+        told = pointed(self.described, rule.rule, "get")["responses"]["200"]
+        assert [response.mimetype] == list(told["content"])
+        assert any(b"\ndata: {" in chunk for chunk in response.iter_encoded())
+        response.close()
+
     def _hold_members(self, operation: Operation, answer: Any) -> None:
         if answer in operation.instead:
             return
@@ -347,5 +357,8 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     successor = visit("POST", f"{API}/api-keys/{made['prefix']}/rotate", {}, status=201)
     visit("DELETE", f"{API}/api-keys/{successor['prefix']}", status=204)
     visit("GET", f"{API}/audit")
+    page = visit("GET", f"{API}/events?after=oldest")
+    assert page["events"]
+    visit.streams(f"{API}/events/stream?last_event_id={page['events'][0]['id']}")
 
     assert visit.visited == {rule.endpoint for rule, _, _ in openapi.operations(client.application)}

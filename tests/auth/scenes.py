@@ -37,9 +37,13 @@ def key(engine: Engine, *roles: str, namespaces: tuple[str, ...] | None = None, 
 
 
 def ask(client: FlaskClient, method: str, path: str, key: str | None = None, **more: Any) -> Any:
-    """Send a request with a key, or with none."""
+    """Send a request with a key, or with none. Of a stream, which has no end, nothing is read."""
     headers = {**more.pop("headers", {}), **({} if key is None else {"Authorization": f"Bearer {key}"})}
-    return client.open(path, method=method, headers=headers, **more)
+    response = client.open(path, method=method, headers=headers, **more)
+    if response.mimetype == "text/event-stream":
+        response.close()
+        response.set_data(b"")
+    return response
 
 
 @dataclass

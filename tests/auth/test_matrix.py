@@ -23,10 +23,12 @@ from assay_wsgi.domain.requests import StartRun
 from assay_wsgi.engine import Engine
 from tests.auth.scenes import Play
 from tests.auth.scenes import Scene
+from tests.auth.scenes import ask
 from tests.auth.scenes import key
 from tests.auth.scenes import nothing
 from tests.auth.scenes import plays
 from tests.auth.scenes import set_up
+from tests.engine.following import now
 
 OPEN = {Access.PUBLIC, Access.KNOWN}
 REFUSED = {"unauthorized", "insufficient_role", "not_found", "namespace_not_found"}
@@ -152,6 +154,8 @@ def test_what_a_caller_sees_does_not_change_with_what_happens_elsewhere(
     mine = key(engine, "admin", "worker", namespaces=("ours",))
     looks = [play for play in plays(app, own) if play.method == "GET"]
     looks = [play for play in looks if play.operation.access not in OPEN and play.endpoint != "assay_audit.list_deeds"]
+    # The cursor of the feed, which is one for all, moves with whatever happens; what is told is in the test below.
+    looks = [play for play in looks if not play.endpoint.startswith("assay_feeds.")]
 
     def seen() -> list[tuple[int, str]]:
         answers = [play.send(client, mine) for play in looks]
@@ -167,6 +171,22 @@ def test_what_a_caller_sees_does_not_change_with_what_happens_elsewhere(
 
     assert seen() == before
     assert len(looks) >= 10
+
+
+def test_the_feed_tells_a_caller_of_what_is_theirs(engine: Engine, client: FlaskClient) -> None:
+    key(engine, "admin")
+    for namespace in ("ours", "theirs"):
+        engine.workflows.start(StartRun(workflow_type="T", workflow_id=f"of-{namespace}", namespace=namespace))
+    behind = now(engine)
+    mine = key(engine, "viewer", namespaces=("ours",))
+
+    page = ask(client, "GET", "/api/v1/events?after=oldest", mine)
+    foreign = ask(client, "GET", "/api/v1/events?after=oldest&namespace=theirs", mine)
+
+    assert [notice["workflow_id"] for notice in page.get_json()["events"]] == ["of-ours"]
+    assert page.get_json()["cursor"] == behind
+    assert foreign.status_code == ask(client, "GET", "/api/v1/workflows?namespace=theirs", mine).status_code
+    assert "of-theirs" not in foreign.text
 
 
 def test_every_route_says_where_what_it_is_about_is_to_be_found(app: Flask) -> None:

@@ -18,8 +18,12 @@ from click.testing import CliRunner
 
 from assay_wsgi.cli.main import cli
 from assay_wsgi.engine import Engine
+from assay_wsgi.store import feed
 from assay_wsgi.store import fsck
 from assay_wsgi.store.store import Store
+from tests.engine.following import now
+from tests.engine.following import read
+from tests.engine.following import short
 from tests.processes import children
 from tests.processes import gone
 from tests.processes import until
@@ -128,7 +132,11 @@ def test_a_copy_stands_alone_and_has_an_epoch_of_its_own(assay, filled, tmp_path
     assert [path.name for path in tmp_path.glob("copy.db*")] == ["copy.db"]
     original, copy = Store.open(filled), Store.open(f"sqlite://{tmp_path}/copy.db")
     assert original.store_id == copy.store_id
-    assert original.epoch != copy.epoch
+    epochs = set()
+    for store in (original, copy):
+        with store.read() as db:
+            epochs.add(feed.oldest(db).epoch)
+    assert len(epochs) == 2
     original.close()
     copy.close()
 
@@ -341,3 +349,20 @@ def test_without_pg_dump_the_command_to_run_is_named(assay, postgres_url, tmp_pa
     assert "pg_dump is not on the PATH" in result.output
     assert f"pg_dump --format=custom --no-password --file={tmp_path}/copy '--dbname=" in result.output
     assert shutil.which("pg_dump") is None
+
+
+def test_who_follows_the_feed_is_told_that_the_database_was_restored(assay, backend, restored, tmp_path):
+    engine = Engine.open(backend)
+    engine.workflows.start("Greet", "kept")
+    cursor = now(engine)
+    assert assay(tmp_path / "copy", "--backend", backend).exit_code == 0
+    engine.workflows.start("Greet", "lost")
+    later = now(engine)
+    engine.close()
+
+    engine = Engine.open(restored(backend, tmp_path / "copy"))
+    engine.workflows.start("Greet", "anew")
+
+    assert [engine.feed.read(each)["reset"] for each in (cursor, later)] == ["another_database"] * 2
+    assert [workflow_id for workflow_id, _ in short(read(engine, count=2))] == ["kept", "anew"]
+    engine.close()

@@ -147,6 +147,11 @@ READS = [
     _api("GET", "/api-keys", 422, "invalid_filter", lambda w: w.get("/api-keys", colour="red")),
     _api("GET", "/audit", 422, "invalid_filter", lambda w: w.get("/audit", colour="red")),
     _api("GET", "/audit", 422, "out_of_range", lambda w: w.get("/audit", limit=0)),
+    _api("GET", "/events", 422, "invalid_filter", lambda w: w.get("/events", type="workflow_begun")),
+    _api("GET", "/events", 422, "out_of_range", lambda w: w.get("/events", limit=0)),
+    _api("GET", "/events", 422, "invalid_cursor", lambda w: w.get("/events", after="yesterday")),
+    _api("GET", "/events/stream", 422, "invalid_filter", lambda w: w.get("/events/stream", colour="red")),
+    _api("GET", "/events/stream", 422, "invalid_cursor", lambda w: w.get("/events/stream", last_event_id="1")),
     _api("GET", "/namespaces", 422, "invalid_filter", lambda w: w.get("/namespaces", colour="red")),
     _api("GET", "/namespaces/<name>", 404, "namespace_not_found", lambda w: w.get(f"/namespaces/{w.id('none')}")),
 ]  # fmt: skip

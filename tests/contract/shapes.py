@@ -35,6 +35,7 @@ STATS = {"namespace", "total_workflows", "running", "pending", "completed", "fai
 API_KEY = {"prefix", "label", "created_at", "roles", "namespaces", "expires_at", "last_used_at"}
 QUEUE = {"queue", "pending_activities", "running_activities", "workers"}
 BACKLOG = {"queue", "workers", "silent_workers", "unpolled_secs", "waiting", "failing"}
+NOTICES = {"events", "cursor", "reset", "more", "retry_after"}
 EXCHANGED = {"results", "workflow_tasks", "activity_tasks", "heartbeats", "retry_after", "drain"}
 
 REFUSAL = {"error", "code", "request_id", "details", "type", "title", "status", "detail"}

@@ -43,6 +43,7 @@ NOT_BY_A_REQUEST = {
     "outcome_unknown": "takes a database that dies in a commit",
     "schema_mismatch": "takes a database of another build",
     "overloaded": "takes more requests than one client has",
+    "too_many_streams": "takes as many clients as a process has places",
     "store_busy": "takes rows that somebody else holds",
     "store_unavailable": "takes a database that is away",
 }

@@ -40,7 +40,8 @@
 18  comes with schedules
 19  tests/sidecar/test_leader.py::test_a_leader_that_was_replaced_learns_it_at_its_next_renewal
 19  tests/sidecar/test_leader.py::test_a_standby_takes_over_within_a_second_of_the_end_of_a_dead_leaders_lease
-20  comes with feeds
+20  tests/engine/test_feed.py::test_a_follower_of_the_running_feed_misses_nothing_however_slow_it_is
+20  tests/engine/test_feed.py::test_only_what_is_wanted_and_may_be_seen_is_told
 21  comes with auth
 22  comes with auth
 23  tests/api/test_reading_runs.py::test_a_bad_filter_is_422_and_never_ignored
@@ -96,7 +97,7 @@ if TYPE_CHECKING:
     from tests.conftest import Clock
 
 ROOT = Path(__file__).parent.parent.parent
-WAITS_FOR = {"timers", "children", "schedules", "feeds", "auth", "archive"}
+WAITS_FOR = {"timers", "children", "schedules", "auth", "archive"}
 
 
 def _table() -> list[tuple[int, str]]:

@@ -34,13 +34,15 @@ CHECKS = [
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    """The service over a SQLite database, where nobody waits for work."""
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """The service over a SQLite database, where nobody waits for work and streams end with their first word."""
+    from assay_wsgi.api import feeds
     from assay_wsgi.app import create_app
     from assay_wsgi.engine import Engine
     from assay_wsgi.store import fsck
 
     engine = Engine.open(f"sqlite://{tmp_path}/assay.db")
+    monkeypatch.setattr(feeds, "engine_draining", lambda: lambda: True)
     service = Settings()
     yield create_app(replace(service, http=replace(service.http, long_poll_max_secs=0.0)), engine)
     assert fsck.check(engine.store) == []

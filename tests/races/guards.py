@@ -68,6 +68,12 @@ def no_keyring_lock() -> None:
     Postgres.delete_lock = lambda self, *, wait: ""  # type: ignore[method-assign]
 
 
+def no_horizon() -> None:
+    """PostgreSQL: the feed is read by the ids that notices were given, as far as they can be seen."""
+    Postgres.mark = property(lambda self: "id")  # type: ignore[assignment, method-assign]
+    Postgres.horizon = property(lambda self: "9223372036854775807")  # type: ignore[assignment, method-assign]
+
+
 def no_begin_immediate() -> None:
     """SQLite: no writer has the file for itself; there is no BEGIN, and nobody queues at the turnstile."""
     no_turnstile()
@@ -124,6 +130,7 @@ IN_THE_PROCESS: dict[str, Callable[[], None]] = {
     "session share lock": no_share_lock,
     "namespace locks": no_namespace_locks,
     "keyring lock": no_keyring_lock,
+    "horizon": no_horizon,
     "BEGIN IMMEDIATE": no_begin_immediate,
     "IMMEDIATE": begin_deferred,
     "turnstile": no_turnstile,

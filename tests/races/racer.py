@@ -51,10 +51,11 @@ QUEUE = "races"
 GO_ON, HELD, WAITS, ANSWER = "go on", "held", "waits", "answer"
 GATE = "the gate"
 
-# Where a racer can be held: the function after which (LOADED, CHECKED) or at whose call (FOUND) it stops.
+# Where a racer can be held: the function after which (LOADED, CHECKED, NOTED) or at whose call (FOUND) it stops.
 LOADED = "a unit has loaded what it decides about"
 CHECKED = "a claim has checked its session"
 FOUND = "a claim has found what it will hand out"
+NOTED = "a unit has written its notices"
 
 
 class Clock:
@@ -126,6 +127,7 @@ class Racer:
 
     def _hook(self) -> None:
         unit.load = self._then(unit.load, LOADED)
+        unit.insert_notices = self._then(unit.insert_notices, NOTED)
         claims._current = self._then(claims._current, CHECKED)
         deal = claims._deal
         claims._deal = lambda *what: (self.at(FOUND), deal(*what))[1]
@@ -347,6 +349,10 @@ class Racer:
         return [
             self._said("turn", {"token": token, "commands": (CompleteWorkflow(result=result),)}) for _, token in taken
         ]
+
+    def read_feed(self, after: str, wait_secs: float = 0.0) -> Any:
+        """Read the feed after a cursor."""
+        return self.engine.feed.read(after, wait_secs=wait_secs)
 
     def expire(self, after_secs: float) -> Any:
         """Let time pass, then take back what is due."""

@@ -31,6 +31,7 @@ a run's end against the tick it is awaited by   the sidecar's look for what wait
 first keys; two who end the last; rotations  keyring lock                 BEGIN IMMEDIATE
 a host's start and the service's             unique index (open id)       host's lock (with the turnstile)
 a host's signal while its run closes         run lock                     host's lock (with the turnstile)
+a reader of the feed between two commits     horizon                      -
 
 (*) of open ids, and of ticks: either is a second line behind the lock.
 
@@ -60,6 +61,8 @@ from .families import a_signal_and_the_end_of_its_wait
 from .families import continuations_of_one_run
 from .families import two_who_continue_a_run
 from .families import two_who_fire_a_timer
+from .feeds import a_reader_between_two_commits
+from .feeds import readers_beside_writers
 from .ground import code
 from .ground import events
 from .ground import given_taken_runs
@@ -241,6 +244,10 @@ RACES = (
         "a host's signal during a close", a_hosts_signal_during_a_close,
         {"sqlite": ("host's lock", "turnstile"), "postgres": ("run lock", "unique index (event numbers)")},
         "('ok', ",
+    ),
+    Race(
+        "readers of the feed", a_reader_between_two_commits, {"postgres": ("horizon",)}, "never told: slow",
+        1, readers_beside_writers, (8, 100),
     ),
 )  # fmt: skip
 
