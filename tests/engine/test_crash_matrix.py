@@ -35,6 +35,7 @@ from tests.engine.crash_cases import PAIRS
 from tests.engine.crash_cases import SECONDS
 from tests.engine.crash_schedules import MORE_OF_SCHEDULES
 from tests.engine.crash_schedules import MORE_SCHEDULE_PAIRS
+from tests.engine.crash_schedules import SCHEDULE_SECONDS
 from tests.engine.crash_steps import Act
 from tests.engine.crash_steps import Case
 from tests.engine.crash_steps import signal
@@ -163,7 +164,7 @@ def test_a_fault_leaves_nothing_half_done_for_the_others_of_a_batch(laboratory: 
 
 
 @pytest.mark.slow
-@_each((*CASES, *PAIRS, *SECONDS, *MORE_OF_SCHEDULES, *MORE_SCHEDULE_PAIRS))
+@_each((*CASES, *PAIRS, *SECONDS, *SCHEDULE_SECONDS, *MORE_OF_SCHEDULES, *MORE_SCHEDULE_PAIRS))
 def test_any_fault_anywhere_leaves_all_or_nothing(laboratory: Laboratory, case: Case) -> None:
     reference = reference_of(laboratory, case)
     trials = laboratory.strike(case, _all(reference.calls))
