@@ -375,6 +375,16 @@ CREATE TABLE api_keys (
 ) $clustered;
 CREATE UNIQUE INDEX api_keys_prefix ON api_keys (prefix);
 
+-- What stands for a credential once, for half a minute: where a browser can send none with what it opens.
+CREATE TABLE tickets (
+    ticket_hash  text PRIMARY KEY,
+    principal    text NOT NULL,
+    grants       text NOT NULL,                      -- a JSON array of [namespace or *, role]
+    key_hash     text,                               -- of the API key that it stands for, if it is one
+    expires_at   double precision NOT NULL
+) $clustered;
+CREATE INDEX tickets_expiry ON tickets (expires_at);
+
 -- The first answer to a request that named an Idempotency-Key, written in the request's own unit.
 CREATE TABLE idempotency_keys (
     scope       text NOT NULL,                       -- who asked

@@ -21,6 +21,7 @@ from .api import pages
 from .api import schedules
 from .api import service
 from .api import tasks
+from .api import tickets
 from .api import workers
 from .api import workflows
 from .api.admission import Admission
@@ -35,7 +36,7 @@ from .settings import Settings
 API_PREFIX = "/api/v1"
 _API = (
     workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, feeds.bp, keys.bp, audit.bp,
-    service.api,
+    tickets.bp, service.api,
 )  # fmt: skip
 _ROOT = (service.root, pages.bp)
 

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sdk": {"version"},
     "domain": {"jsontext"},
     "store": {"domain", "jsontext", "settings"},
-    "auth": {"store", "domain", "settings"},
+    "auth": {"store", "domain", "jsontext", "settings"},
     "engine": {"store", "domain", "jsontext", "settings", "version"},
     "api": {"engine", "auth", "domain", "jsontext", "settings", ""},
     "sidecar": {"engine", "domain", "settings"},

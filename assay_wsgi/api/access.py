@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from ..engine.acting import Actor
 from ..engine.acting import acting
 from ..settings import is_loopback
 from . import browsers
+from .connections import client_gone
 from .context import door
 from .context import engine
 from .context import own_hosts
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CALLER = "assay_wsgi.caller"
+_STILL_GOOD = "assay_wsgi.still_good"
+TICKET = "ticket"  # the parameter of a query
 _NOT_NEAR = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_ORIGIN")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_TARGET_CHARS = 600
@@ -95,12 +99,32 @@ def enter(operation: Operation) -> None:
         return
     principal = None
     try:
-        address = request.remote_addr or ""
-        principal = door().admit(_bearer_token(), address=address, founding=operation.founds, near=_is_near(address))
+        address, token = request.remote_addr or "", _bearer_token()
+        if operation.by_ticket and token is None and TICKET in request.args:
+            principal, request.environ[_STILL_GOOD] = door().redeem(request.args[TICKET], address=address)
+        else:
+            principal = door().admit(token, address=address, founding=operation.founds, near=_is_near(address))
         request.environ[_CALLER] = _admitted(principal, operation)
     except AssayError as error:
         _note_refusal(principal, error)
         raise
+
+
+def caller_gone() -> Callable[[], bool] | None:
+    """Give what says whether this request's caller has left, or would not be let in any more: for who waits long.
+
+    None where nobody can know the one and the other cannot be.
+    """
+    left = client_gone()
+    if not door().asks:
+        return left
+    good = request.environ.get(_STILL_GOOD) or door().watch(_bearer_token())
+    return lambda: (left is not None and left()) or not good()
+
+
+def ticket() -> str:
+    """Make a ticket that stands for this request's credential once. Raises Unavailable."""
+    return door().ticket(_bearer_token(), caller().principal)
 
 
 def narrow(operation: Operation, given: dict[str, Any]) -> None:

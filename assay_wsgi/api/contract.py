@@ -52,6 +52,7 @@ class Operation:
     namespace_in_path: str | None = None  # the variable of the path that names a namespace
     founds: bool = False  # may make the first API key, with no credential
     media: str = "application/json"
+    by_ticket: bool = False  # a ticket in the query stands for a credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def operation(
     namespace_in_path: str | None = None,
     founds: bool = False,
     media: str = "application/json",
+    by_ticket: bool = False,
 ) -> Callable[[View], Callable[..., Response]]:
     """Declare what a view takes (`body`, `query`, `raw` = the body's bytes) and gives: a value, an Answer, a Response.
 
@@ -115,6 +117,7 @@ def operation(
             namespace_in_path=namespace_in_path,
             founds=founds,
             media=media,
+            by_ticket=by_ticket,
         )
 
         @wraps(view)
@@ -127,7 +130,10 @@ def operation(
                 if declared.body is not None:
                     given["body"] = load(declared.body, bodies.parse_object(raw))
                 if declared.query is not None:
-                    given["query"] = load(declared.query, single(request.args), pointers=False)
+                    asked = single(request.args)
+                    if by_ticket:
+                        asked = {name: value for name, value in asked.items() if name != entry.TICKET}
+                    given["query"] = load(declared.query, asked, pointers=False)
                 entry.narrow(declared, given)
                 if takes_raw:
                     given["raw"] = raw

@@ -26,10 +26,10 @@ from ..domain.notices import Wanted
 from ..engine.feed import Follower
 from ..jsontext import dumps
 from . import records
+from .access import caller_gone
 from .admission import retry_after_secs
 from .checks import BadValue
 from .connections import Outlet
-from .connections import client_gone
 from .context import admission
 from .context import engine
 from .context import request_id
@@ -119,19 +119,19 @@ def read(query: Json) -> Any:
 def _page(after: str | None, limit: int, wait_secs: float, query: Json) -> Json:
     return engine().feed.read(
         after, limit=limit, wait_secs=wait_secs, wanted=wanted(query), waiting=admission().waiting,
-        client_gone=client_gone(),
+        client_gone=caller_gone(),
     )  # fmt: skip
 
 
 @bp.get("/events/stream")
 @operation(
-    access=Access.READ, query=StreamQuery, returns=records.SentEvent, media="text/event-stream",
+    access=Access.READ, by_ticket=True, query=StreamQuery, returns=records.SentEvent, media="text/event-stream",
     refuses=("invalid_cursor", "too_many_streams"), asks={"type": "workflow_completed,workflow_failed"},
 )  # fmt: skip
 def stream(query: Json) -> Response:
     """Tell what happens, as server-sent events, for as long as you listen."""
     after = request.headers.get("Last-Event-ID") or query["last_event_id"]
-    follower = engine().feed.follower(after, wanted=wanted(query), client_gone=client_gone())
+    follower = engine().feed.follower(after, wanted=wanted(query), client_gone=caller_gone())
     if request.method == "HEAD":  # nobody will run through what it answers
         return Response(b"", headers=_HEADERS, content_type="text/event-stream")
     place = admission().stream()
@@ -171,6 +171,8 @@ def line(follower: Follower, *, draining: Callable[[], bool]) -> Pieces:
             except Unavailable:  # the client keeps its place; a client that was cut off would only come again
                 follower.rest()
                 told = []
+            if follower.deserted:  # or it would be told something that it may not see any more
+                return
             if told or not draining():
                 yield told or [_beside(follower, CURSOR)]
 

@@ -76,6 +76,15 @@ _IDEMPOTENCY_KEY: Json = {
 }
 
 
+_TICKET: Json = {
+    "name": "ticket",
+    "in": "query",
+    "required": False,
+    "description": "From `POST /events/ticket`: stands for a credential, once, where no header can be sent.",
+    "schema": {"type": "string"},
+}
+
+
 def describe(app: Flask) -> Json:
     """Describe all operations of an app; `servers` is for whoever knows where it is mounted."""
     plugin = MarshmallowPlugin(schema_name_resolver=_name)
@@ -176,6 +185,8 @@ def _parameters(converter: OpenAPIConverter, rule: Rule, operation: Operation) -
                 found.append({**parameter, "content": {"application/json": {"schema": schema}}})
             else:
                 found.append({**parameter, "schema": schema})
+    if operation.by_ticket:
+        found.append(_TICKET)
     if operation.keyed:
         found.append(_IDEMPOTENCY_KEY)
     return found

@@ -546,6 +546,13 @@ class NewKeyRecord(KeyRecord):
     plaintext = _text("The key. It is there in the answer that makes it, and never again.")
 
 
+class TicketRecord(Record):
+    """What stands for a credential once."""
+
+    ticket = _text("As the `ticket` of a query.")
+    expires_in_secs = _number("For how long it is good, if nobody uses it before.")
+
+
 class DeedRecord(Record):
     """A line of the audit log."""
 

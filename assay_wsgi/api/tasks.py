@@ -24,10 +24,10 @@ from ..domain.requests import TurnReport
 from . import checks
 from . import records
 from .access import caller
+from .access import caller_gone
 from .admission import retry_after_secs
 from .checks import BadValue
 from .commands import load_commands
-from .connections import client_gone
 from .context import admission
 from .context import engine
 from .contract import Answer
@@ -93,7 +93,7 @@ def poll_activity(body: dict[str, Any]) -> Any:
 
 def _polled(poll: Callable[..., Any], body: dict[str, Any], nothing: Any) -> Any:
     wait_secs = min(body.pop("wait_secs"), admission().long_poll_max_secs)
-    ask = partial(poll, client_gone=client_gone(), waiting=admission().waiting)
+    ask = partial(poll, client_gone=caller_gone(), waiting=admission().waiting)
     body["within"] = caller().reach
     if not wait_secs:
         found = ask(Poll(**body))

@@ -12,8 +12,8 @@ from ..domain.requests import Registration
 from ..domain.requests import WorkerInfo
 from . import checks
 from . import records
+from .access import caller_gone
 from .admission import retry_after_secs
-from .connections import client_gone
 from .context import admission
 from .context import engine
 from .contract import operation
@@ -114,7 +114,7 @@ def exchange(worker_id: str, body: dict[str, Any]) -> Any:
 def _carry_out(handed_in: HandedIn, wait_secs: float) -> dict[str, Any]:
     answer: dict[str, Any] = engine().workers.exchange(
         with_wait(handed_in.exchange, wait_secs),
-        client_gone=client_gone(),
+        client_gone=caller_gone(),
         waiting=admission().waiting,
     )
     if handed_in.refused_results:

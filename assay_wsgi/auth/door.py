@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from ..domain.errors import AssayError
 from ..domain.errors import Unauthorized
+from ..domain.errors import Unavailable
 from ..domain.requests import ROLES
+from ..domain.tokens import hashed
 from ..settings import Settings
 from ..store.store import Store
 from .keys import Keys
@@ -16,11 +19,14 @@ from .principal import Principal
 from .roles import EVERYWHERE
 from .throttle import Allowance
 from .throttle import Throttle
+from .tickets import Tickets
 
 ANYBODY = Principal.of("anonymous", [(EVERYWHERE, role) for role in ROLES])
 FOUNDER = Principal.of("bootstrap", [(EVERYWHERE, "admin")])  # who makes the first key
 
 
+STREAM_SECS = 600.0  # how long a stream lasts that was opened by a ticket for a token of the issuer
+_KEYS_BEGIN = "assay_"
 STRANGERS_A_MINUTE = 60  # lines of the audit log, in each process
 
 
@@ -46,6 +52,7 @@ class Door:
     def __init__(
         self,
         *,
+        tickets: Tickets,
         keys: Keys | None = None,
         tokens: Tokens | None = None,
         bootstrap_token: str | None = None,
@@ -53,6 +60,8 @@ class Door:
     ) -> None:
         self._keys = keys
         self._tokens = tokens
+        self._tickets = tickets
+        self._clock = clock
         self._bootstrap_token = bootstrap_token
         self._throttle = Throttle(clock)
         self._strangers = Allowance(STRANGERS_A_MINUTE, clock)
@@ -64,6 +73,7 @@ class Door:
         return cls(
             keys=Keys(store, time.monotonic) if auth.api_keys else None,
             tokens=_verifier(settings, store.now_here),
+            tickets=Tickets(store),
             bootstrap_token=auth.bootstrap_token,
         )
 
@@ -93,8 +103,42 @@ class Door:
             self._throttle.failed(address)
             raise
 
+    def watch(self, token: str | None) -> Callable[[], bool]:
+        """Give what says whether an open stream's credential would still be let in."""
+        return lambda: not self.asks or (token is not None and self._is_good(lambda: self._bearer(token)))
+
+    def ticket(self, token: str | None, principal: Principal) -> str:
+        """Make a ticket that stands for a credential, and for its bearer, once. Raises Unavailable."""
+        key_hash = hashed(token) if token is not None and token.startswith(_KEYS_BEGIN) else None
+        return self._tickets.issue(principal, key_hash)
+
+    def redeem(self, ticket: str, *, address: str) -> tuple[Principal, Callable[[], bool]]:
+        """Give the caller that a ticket stands for, and what says whether that caller would still be let in.
+
+        Raises as `admit`.
+        """
+        if not self.asks:
+            return ANYBODY, lambda: True
+        try:
+            principal, key_hash = self._tickets.redeem(ticket)
+        except Unauthorized:
+            self._throttle.failed(address)
+            raise
+        keys, until = self._keys, self._clock() + STREAM_SECS
+        if keys is not None and key_hash is not None:
+            return principal, lambda: self._is_good(lambda: keys.is_good(key_hash))
+        return principal, lambda: self._clock() < until  # nobody keeps the token, to look at it again
+
+    def _is_good(self, look: Callable[[], object]) -> bool:
+        try:
+            return bool(look())
+        except Unavailable:  # whoever was let in stays in
+            return True
+        except AssayError:
+            return False
+
     def _bearer(self, token: str) -> Principal:
-        if self._keys is not None and token.startswith("assay_"):  # no JWT begins so
+        if self._keys is not None and token.startswith(_KEYS_BEGIN):  # no JWT begins so
             return self._keys.verify(token)
         if self._tokens is None:
             raise Unauthorized("this is no API key")

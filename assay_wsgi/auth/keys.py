@@ -54,6 +54,11 @@ class Keys:
         self._store.liveness.key_used(key_hash)
         return bearer
 
+    def is_good(self, key_hash: str) -> bool:
+        """Say whether the key with this hash still opens the door. Raises Unavailable."""
+        key, _ = self._look_up(key_hash)
+        return key is not None and is_live(key, self._store.now_here())
+
     def was_made(self) -> bool:
         """Say whether a key was ever made: no door without one is open then."""
         with self._store.read() as db:

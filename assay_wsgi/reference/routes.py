@@ -36,6 +36,7 @@ CHAPTERS = {
     "workers": "Workers",
     "schedules": "Schedules",
     "namespaces": "Namespaces and queues",
+    "tickets": "Tickets for browsers",
     "api_keys": "API keys",
     "audit": "The audit log",
     "feeds": "The feed",

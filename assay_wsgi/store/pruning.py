@@ -44,6 +44,11 @@ def keys(db: Connection, now: float, settings: EngineSettings) -> int:
     )
 
 
+def tickets(db: Connection, now: float, _: EngineSettings) -> int:
+    """Remove tickets that nobody has used."""
+    return db.run("DELETE FROM tickets WHERE expires_at <= ?", (now,))
+
+
 def units(db: Connection, now: float, _: EngineSettings) -> int:
     """Remove the rows of connections that have not written for a day."""
     return db.run("DELETE FROM units WHERE used_at <= ?", (now - _UNIT_KEPT_SECS,))
@@ -68,5 +73,5 @@ def ticks(db: Connection, now: float, _: EngineSettings) -> int:
 
 
 DUTIES: tuple[Callable[[Connection, float, EngineSettings], int], ...] = (
-    answers, notices, deeds, keys, units, workers, ticks,
+    answers, notices, deeds, keys, tickets, units, workers, ticks,
 )  # fmt: skip

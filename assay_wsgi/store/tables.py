@@ -395,6 +395,19 @@ class ApiKey(Model):
         table_name = "api_keys"
 
 
+class Ticket(Model):
+    """What stands for a credential once."""
+
+    ticket_hash = TextField(primary_key=True)
+    principal = TextField()
+    grants = TextField()
+    key_hash = TextField(null=True)
+    expires_at = DoubleField()
+
+    class Meta:
+        table_name = "tickets"
+
+
 class IdempotencyKey(Model):
     """The first answer to a request with an Idempotency-Key."""
 
@@ -479,6 +492,7 @@ TABLES: tuple[type[Model], ...] = (
     Worker,
     Queue,
     ApiKey,
+    Ticket,
     IdempotencyKey,
     ArchiveJob,
     AuditEntry,

@@ -360,5 +360,6 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     page = visit("GET", f"{API}/events?after=oldest")
     assert page["events"]
     visit.streams(f"{API}/events/stream?last_event_id={page['events'][0]['id']}")
+    visit("POST", f"{API}/events/ticket", status=201)
 
     assert visit.visited == {rule.endpoint for rule, _, _ in openapi.operations(client.application)}

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from assay_wsgi.auth.door import ANYBODY
 from assay_wsgi.auth.door import FOUNDER
+from assay_wsgi.auth.door import STREAM_SECS
 from assay_wsgi.auth.door import Door
 from assay_wsgi.auth.keys import KNOWN_SECS
 from assay_wsgi.auth.keys import UNKNOWN_SECS
 from assay_wsgi.auth.keys import Keys
 from assay_wsgi.auth.principal import Principal
 from assay_wsgi.auth.throttle import FAILURES_A_MINUTE
+from assay_wsgi.auth.tickets import TICKET_SECS
+from assay_wsgi.auth.tickets import Tickets
 from assay_wsgi.domain.errors import InvalidToken
 from assay_wsgi.domain.errors import RateLimited
 from assay_wsgi.domain.errors import Unauthorized
@@ -130,6 +136,12 @@ def test_when_a_key_was_used_is_written_with_the_next_unit_and_once_a_minute(
 # ------------------------------------------------------------------------------------------------ the door
 
 
+@pytest.fixture
+def make(engine: Engine) -> Callable[..., Door]:
+    """Make a door."""
+    return partial(Door, tickets=Tickets(engine.store))
+
+
 class Issuer:
     """Takes one token."""
 
@@ -139,14 +151,17 @@ class Issuer:
         return Principal.of("https://id.example#ada", [("*", "viewer")])
 
 
-def test_a_door_that_asks_nobody_lets_everybody_do_everything() -> None:
-    assert Door().admit(None, address="192.0.2.1") is ANYBODY
-    assert Door().admit("whatever", address="192.0.2.1") is ANYBODY
-    assert not Door().asks
+def test_a_door_that_asks_nobody_lets_everybody_do_everything(make: Callable[..., Door]) -> None:
+    assert make().admit(None, address="192.0.2.1") is ANYBODY
+    assert make().admit("whatever", address="192.0.2.1") is ANYBODY
+    assert make().redeem("whatever", address="192.0.2.1")[0] is ANYBODY
+    assert not make().asks
 
 
-def test_keys_and_tokens_open_the_same_door(engine: Engine, keys: Keys, since: Clock) -> None:
-    door = Door(keys=keys, tokens=Issuer(), clock=since)
+def test_keys_and_tokens_open_the_same_door(
+    make: Callable[..., Door], engine: Engine, keys: Keys, since: Clock
+) -> None:
+    door = make(keys=keys, tokens=Issuer(), clock=since)
     token = key(engine, "viewer")
 
     assert door.admit(token, address="").name == f"key:{token[:14]}"
@@ -156,15 +171,15 @@ def test_keys_and_tokens_open_the_same_door(engine: Engine, keys: Keys, since: C
             door.admit(bad, address="")
 
 
-def test_without_an_issuer_a_token_opens_nothing(keys: Keys) -> None:
+def test_without_an_issuer_a_token_opens_nothing(make: Callable[..., Door], keys: Keys) -> None:
     with pytest.raises(Unauthorized):
-        Door(keys=keys).admit("good.jwt.token", address="")
+        make(keys=keys).admit("good.jwt.token", address="")
 
 
 def test_who_fails_twenty_times_a_minute_waits_and_a_good_key_passes_all_the_same(
-    engine: Engine, keys: Keys, since: Clock
+    make: Callable[..., Door], engine: Engine, keys: Keys, since: Clock
 ) -> None:
-    door, good = Door(keys=keys, clock=since), key(engine, "viewer")
+    door, good = make(keys=keys, clock=since), key(engine, "viewer")
     for _ in range(FAILURES_A_MINUTE):
         with pytest.raises(Unauthorized):
             door.admit(STRANGE, address="192.0.2.1")
@@ -193,9 +208,9 @@ def test_who_fails_twenty_times_a_minute_waits_and_a_good_key_passes_all_the_sam
     ],
 )
 def test_the_first_key_is_for_who_is_near_or_has_the_token_for_it(
-    keys: Keys, token: str | None, near: bool, founds: bool
+    make: Callable[..., Door], keys: Keys, token: str | None, near: bool, founds: bool
 ) -> None:
-    door = Door(keys=keys, bootstrap_token="t" * 32)
+    door = make(keys=keys, bootstrap_token="t" * 32)
 
     if founds:
         assert door.admit(token, address="", founding=True, near=near) is FOUNDER
@@ -206,8 +221,10 @@ def test_the_first_key_is_for_who_is_near_or_has_the_token_for_it(
         door.admit(token, address="", founding=False, near=near)
 
 
-def test_the_door_for_the_first_key_closes_for_good(engine: Engine, keys: Keys, clock: Clock) -> None:
-    door = Door(keys=keys, bootstrap_token="t" * 32)
+def test_the_door_for_the_first_key_closes_for_good(
+    make: Callable[..., Door], engine: Engine, keys: Keys, clock: Clock
+) -> None:
+    door = make(keys=keys, bootstrap_token="t" * 32)
     token = key(engine, "viewer")
     engine.api_keys.revoke(token[:14])
     clock.advance(100 * 86_400)
@@ -219,3 +236,75 @@ def test_the_door_for_the_first_key_closes_for_good(engine: Engine, keys: Keys, 
             door.admit(credential, address="", founding=True, near=True)
     with pytest.raises(Unauthorized):
         engine.api_keys.create(NewKey(first=True))
+
+
+# ----------------------------------------------------------------------------------------------- tickets
+
+
+def test_a_ticket_stands_for_its_bearer_once_in_whichever_process(
+    make: Callable[..., Door], engine: Engine, keys: Keys
+) -> None:
+    one, two, token = make(keys=keys), make(keys=keys), key(engine, "viewer", "worker", namespaces=("shop",))
+    bearer = one.admit(token, address="")
+    ticket = one.ticket(token, bearer)
+
+    assert two.redeem(ticket, address="")[0] == bearer
+    for door in (one, two):
+        with pytest.raises(Unauthorized):
+            door.redeem(ticket, address="")
+
+
+@pytest.mark.parametrize("ticket", ["", "x", "x" * 101, "assay_" + "0" * 64, "\x00", "\ud800"])
+def test_what_is_no_ticket_is_refused_and_counts_as_a_failure(
+    make: Callable[..., Door], keys: Keys, since: Clock, ticket: str
+) -> None:
+    door = make(keys=keys, clock=since)
+    for _ in range(FAILURES_A_MINUTE):
+        with pytest.raises(Unauthorized):
+            door.redeem(ticket, address="192.0.2.1")
+
+    with pytest.raises(RateLimited):
+        door.redeem(ticket, address="192.0.2.1")
+
+
+def test_a_ticket_that_nobody_used_in_time_is_good_no_more_and_goes(
+    make: Callable[..., Door], engine: Engine, keys: Keys, clock: Clock
+) -> None:
+    door, token = make(keys=keys), key(engine, "viewer")
+    ticket = door.ticket(token, door.admit(token, address=""))
+    unused = door.ticket(token, door.admit(token, address=""))
+    clock.advance(TICKET_SECS)
+
+    with pytest.raises(Unauthorized):
+        door.redeem(ticket, address="")
+    engine.upkeep.prune()
+    with engine.store.read() as db:
+        assert db.one("SELECT COUNT(*) FROM tickets")[0] == 0
+    assert unused not in repr(door)
+
+
+def test_what_a_ticket_opened_ends_with_the_key_that_it_stood_for(
+    make: Callable[..., Door], engine: Engine, keys: Keys, since: Clock
+) -> None:
+    key(engine, "admin")
+    door, token = make(keys=keys), key(engine, "viewer")
+    _, by_ticket = door.redeem(door.ticket(token, door.admit(token, address="")), address="")
+    by_key = door.watch(token)
+    assert (by_ticket(), by_key()) == (True, True)
+
+    engine.api_keys.revoke(token[:14])
+    since.advance(KNOWN_SECS)
+
+    assert (by_ticket(), by_key()) == (False, False)
+
+
+def test_what_a_ticket_for_a_token_opened_ends_after_ten_minutes(
+    make: Callable[..., Door], keys: Keys, since: Clock
+) -> None:
+    door, token = make(keys=keys, tokens=Issuer(), clock=since), "good.jwt.token"
+    _, good = door.redeem(door.ticket(token, door.admit(token, address="")), address="")
+    watched = door.watch(token)
+
+    since.advance(STREAM_SECS)
+
+    assert (good(), watched(), door.watch("bad.jwt.token")(), door.watch(None)()) == (False, True, False, False)

@@ -19,6 +19,7 @@ from tests.cli.stage import serving
 
 LEASES = "a worker's own: it leases work, or speaks for a lease that it holds"
 BROWSERS = "for browsers: GET /api/v1/events tells the same"
+PAGES = "for pages in a browser: a program sends its key"
 MONITORS = "says what /livez says, which `assay healthcheck` asks"
 NOT_FOR_PEOPLE = {
     ("POST", "/api/v1/workers/register"): LEASES,
@@ -28,6 +29,7 @@ NOT_FOR_PEOPLE = {
     ("POST", "/api/v1/workflow-tasks/{workflow_id}/commands"): LEASES,
     ("POST", "/api/v1/workflow-tasks/{workflow_id}/fail"): LEASES,
     ("POST", "/api/v1/workflow-tasks/{workflow_id}/heartbeat"): LEASES,
+    ("POST", "/api/v1/events/ticket"): PAGES,
     ("GET", "/api/v1/health"): MONITORS,
     ("GET", "/api/v1/events/stream"): BROWSERS,
     ("GET", "/api/v1/events"): "read by SDKs",

@@ -285,6 +285,7 @@ SERVICE = [
     _api("POST", "/api-keys/<prefix>/rotate", 201, lambda w: w.post(f"/api-keys/{_key(w)}/rotate", []),
          has={*shapes.API_KEY, "plaintext"}, says={"replaced_by": None}),
     _api("DELETE", "/api-keys/<prefix>", 204, lambda w: w.delete(f"/api-keys/{_key(w)}")),
+    _api("POST", "/events/ticket", 201, lambda w: w.post("/events/ticket"), has={"ticket", "expires_in_secs"}),
     _api("GET", "/audit", 200, lambda w: w.get("/audit"), is_=[]),
     _api("GET", "/queues", 200, lambda w: w.get("/queues", namespace=_in_namespace(w)), has=shapes.QUEUE),
     _api("GET", "/backlog", 200, lambda w: w.get("/backlog", namespace=_in_namespace(w)), has=shapes.BACKLOG),

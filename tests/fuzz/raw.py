@@ -121,6 +121,8 @@ CORPUS: tuple[tuple[str, str, Json], ...] = (
     ("GET", f"{API}/api-keys?namespace=main&limit=5", None),
     ("POST", f"{API}/api-keys/assay_0badc0de.../rotate", {"grace_secs": 1.5}),
     ("DELETE", f"{API}/api-keys/assay_0badc0de", None),
+    ("POST", f"{API}/events/ticket", None),
+    ("GET", f"{API}/workflows/count?namespace=main", None),
     ("GET", f"{API}/audit?principal=p&action=a&outcome=done&after=1&before_id=7&limit=3", None),
 )  # fmt: skip
 
