@@ -160,7 +160,7 @@ def line(follower: Follower, *, draining: Callable[[], bool]) -> Pieces:
     """
     with follower:
         yield [_beside(follower, CURSOR)]
-        while not follower.deserted:
+        while not follower.deserted():
             if draining():
                 yield [_beside(follower, DRAIN)]
                 return
@@ -171,7 +171,7 @@ def line(follower: Follower, *, draining: Callable[[], bool]) -> Pieces:
             except Unavailable:  # the client keeps its place; a client that was cut off would only come again
                 follower.rest()
                 told = []
-            if follower.deserted:  # or it would be told something that it may not see any more
+            if follower.deserted():  # or it would be told something that it may not see any more
                 return
             if told or not draining():
                 yield told or [_beside(follower, CURSOR)]

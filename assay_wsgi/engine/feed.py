@@ -154,7 +154,7 @@ class Follower:
         while True:
             seen = self._tail.version
             found = self._next(limit)
-            if found or self._draining.is_set() or self.deserted:
+            if found or self._draining.is_set() or self.deserted():
                 return found
             left = until - time.monotonic()
             if left <= 0:
@@ -164,9 +164,8 @@ class Follower:
                     # A client that goes is not heard of: look now and then.
                     self._tail.wait(seen, min(left, LOOK_EVERY_SECS))
 
-    @property
     def deserted(self) -> bool:
-        """Whether the client has gone."""
+        """Say whether the client has gone."""
         return self._client_gone is not None and self._client_gone()
 
     def rest(self) -> None:
