@@ -82,12 +82,27 @@ def _register(app: Flask, engine: Engine, settings: Settings, url_prefix: str) -
         app.register_blueprint(blueprint, url_prefix=url_prefix or None)
 
 
-def _name_request(response: Response) -> Response:
-    response.headers["X-Request-Id"] = request_id()
+# What a browser may do with an answer: nothing but hand it to a page of this very site.
+_FOR_BROWSERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_OF_DATA = "default-src 'none'; frame-ancestors 'none'"
+
+
+def _finish(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = request_id()
+    for name, value in _FOR_BROWSERS.items():
+        headers.setdefault(name, value)
+    if response.mimetype != "text/html":
+        headers.setdefault("Content-Security-Policy", _OF_DATA)
     return response
 
 
 for _blueprint in (*_API, *_ROOT, pages.front):
     _blueprint.register_error_handler(HTTPException, errors.answer)
     _blueprint.register_error_handler(Exception, errors.answer)
-    _blueprint.after_request(_name_request)
+    _blueprint.after_request(_finish)

@@ -81,6 +81,19 @@ def test_other_names_are_for_who_has_said_so(settings: Settings) -> None:
     engine.close()
 
 
+def test_no_browser_keeps_an_answer_frames_it_or_takes_it_for_something_else(door: FlaskClient) -> None:
+    for rule, _, _ in openapi.operations(door.application):
+        path = openapi.VARIABLE.sub("1", rule.rule)
+        response = door.open(path, method=openapi.method_of(rule), buffered=False)
+        headers = response.headers
+        response.close()
+        assert headers["X-Content-Type-Options"] == "nosniff", rule
+        assert headers["Cache-Control"] in ("no-store", "no-cache, no-transform"), rule
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin", rule
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'", rule
+        assert "Access-Control-Allow-Origin" not in headers, rule
+
+
 def test_a_host_program_answers_by_its_own_names() -> None:
     engine, app = Engine.open("sqlite://:memory:"), Flask("shop")
     init_app(app, engine, url_prefix="/flow")
