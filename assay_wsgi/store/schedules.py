@@ -82,15 +82,16 @@ class ScheduleRows:
         return found
 
     def knows(self, schedule_key: int, first: float, last: float) -> bool:
-        """Say whether all ticks between two moments are loaded."""
-        return any(key == schedule_key and a <= first and last <= b for key, a, b in self.ranges)
+        """Say whether all ticks between two moments are loaded; of a schedule that this unit made there are none."""
+        known = any(key == schedule_key and a <= first and last <= b for key, a, b in self.ranges)
+        return known or schedule_key in self._new
 
     def open_runs(self, schedule_key: int) -> list[int]:
         """Give the keys of a schedule's open runs, those that were not asked to end first. Raises Missing."""
-        if schedule_key not in self.open_runs_of:
+        if schedule_key not in self.open_runs_of and schedule_key not in self._new:
             raise Missing(Needs(open_runs_of={schedule_key}))
         runs = self._rows.runs
-        loaded = [key for key in self.open_runs_of[schedule_key] if key not in runs or not runs[key].closed]
+        loaded = [key for key in self.open_runs_of.get(schedule_key, ()) if key not in runs or not runs[key].closed]
         new = [key for key in sorted(self._rows.new_runs) if key in runs and runs[key].schedule_key == schedule_key]
         return loaded + [key for key in new if not runs[key].closed]
 
