@@ -66,6 +66,11 @@ class Caller:
     access: Access
     reach: frozenset[str] | None  # None = everywhere
 
+    @property
+    def known_as(self) -> str | None:
+        """The caller's name, where callers are asked for it."""
+        return None if self.principal is ANYBODY else self.principal.name
+
     def own(self, named: str | None) -> Where:
         """Keep a namespace that a request names, or none, to where the caller may do this.
 

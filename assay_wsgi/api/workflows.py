@@ -471,7 +471,9 @@ def terminate(workflow_id: str, body: dict[str, Any], query: dict[str, Any], raw
     """End a run now, whatever it is doing; its code is not asked."""
     key = idempotency(raw)
     with admission().waiting():
-        return engine().workflows.terminate(run_ref(workflow_id, query), reason=body["reason"], idempotency=key)
+        return engine().workflows.terminate(
+            run_ref(workflow_id, query), reason=body["reason"], by=caller().known_as, idempotency=key
+        )
 
 
 class ContinueBody(Body):

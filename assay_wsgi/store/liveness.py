@@ -35,6 +35,7 @@ class Beats:
     queues: set[tuple[str, str]] = field(default_factory=set)  # (namespace, queue)
     keys: set[str] = field(default_factory=set)  # hashes of API keys
     refusals: list[Deed] = field(default_factory=list)
+    left_out: int = 0  # refusals for which there was no room
 
     def any(self) -> bool:
         """Say whether there is anything to be written."""
@@ -65,6 +66,8 @@ class Beats:
             _write_keys(db, self.keys, now)
         if self.refusals:
             db.dialect.insert(db, DEEDS, self.refusals)
+        if self.left_out:
+            log.warning("left out of the audit log, for want of room: refusals=%s", self.left_out)
 
 
 _SEEN = (("namespace", "text"), ("name", "text"), ("seen", "double precision"))
@@ -126,7 +129,7 @@ class Liveness:
             if len(self._due.refusals) < REFUSALS_AT_MOST:
                 self._due.refusals.append(deed)
             else:
-                log.warning("left out of the audit log, for want of room: %s", deed)
+                self._due.left_out += 1
 
     @property
     def pending(self) -> bool:
@@ -146,6 +149,7 @@ class Liveness:
             self._due.queues |= beats.queues
             self._due.keys |= beats.keys
             self._due.refusals[:0] = beats.refusals
+            self._due.left_out += beats.left_out
 
     def _is_due(self, every_secs: float, *key: str) -> bool:
         at = time.monotonic()

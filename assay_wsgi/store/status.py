@@ -17,7 +17,7 @@ COUNTED = 100_000  # rows; of a longer table the dialect's estimate is given
 TABLES = (
     "namespaces", "workflows", "workflow_tasks", "workflow_events", "workflow_activities", "workflow_timers",
     "workflow_signals", "workflow_schedules", "workflow_workers", "queues", "notices", "followups",
-    "idempotency_keys", "api_keys",
+    "idempotency_keys", "api_keys", "audit_log",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -84,6 +85,16 @@ def test_what_is_done_and_what_is_refused_is_written_down_with_who_and_about_wha
     assert len(lines(engine)) == 6
     (first,), _ = engine.audit.list(DeedFilter(outcome="done", action="workflows_start"))
     assert (first["request_id"], first["at"]) == ("r-1", engine.store.now())
+
+
+def test_the_event_of_a_run_that_is_terminated_says_by_whom(engine: Engine, client: FlaskClient) -> None:
+    admin = key(engine, "admin")
+    engine.workflows.start("T", "a")
+
+    ask(client, "POST", f"{RUNS}/a/terminate", admin, json={"reason": "enough"})
+
+    (*_, last) = engine.workflows.events("a")
+    assert json.loads(last["payload"]) == {"reason": "enough", "by": f"key:{admin[:14]}"}
 
 
 def test_who_may_not_is_written_down_whatever_was_asked_for(engine: Engine, client: FlaskClient) -> None:
