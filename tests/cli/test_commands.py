@@ -88,6 +88,18 @@ def test_who_is_let_in_is_handed_on_and_then_other_machines_are_served(assay, su
     assert supervised[0].environ.items() >= environ.items()
 
 
+def test_a_service_that_asks_for_keys_says_that_there_is_none_yet(assay, supervised, tmp_path, caplog):
+    backend = ("--backend", f"sqlite://{tmp_path}/a.db")
+
+    assay("serve", *backend, "--port", "0", "--auth-api-key")
+    assert "there is no API key yet: `assay serve --generate-api-key` makes one" in caplog.text
+
+    caplog.clear()
+    assay("serve", *backend, "--generate-api-key")
+    assay("serve", *backend, "--port", "0", "--auth-api-key")
+    assert "no API key yet" not in caplog.text
+
+
 def test_no_auth_wins_over_the_environment(assay, supervised, tmp_path):
     result = assay(
         "serve", "--backend", f"sqlite://{tmp_path}/a.db", "--port", "0", "--no-auth", ASSAY_AUTH_API_KEY="1",

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from . import notify
 from . import ports
 from .child import Command
 from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from ...store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -112,13 +116,25 @@ def _refuse_wrong_database(settings: Settings) -> None:
     from ...store.store import Store
 
     try:
-        Store.open(settings.database_url, settings=settings.engine).close()
+        store = Store.open(settings.database_url, settings=settings.engine)
+        try:
+            if settings.auth.api_keys and not settings.jwt.issuer and not _key_was_made(store):
+                log.warning("there is no API key yet: `assay serve --generate-api-key` makes one, on this host")
+        finally:
+            store.close()
     except Unavailable as error:
         log.warning("the service waits for its database: %s", error)
     except AssayError as error:
         raise click.ClickException(f"{settings.backend.shown}: {error}") from None
     except peewee.DatabaseError as error:
         raise click.ClickException(f"{settings.backend.shown} cannot be used: {error}") from None
+
+
+def _key_was_made(store: Store) -> bool:
+    from ...store import reads
+
+    with store.read() as db:
+        return reads.key_was_made(db)
 
 
 def _commands(
