@@ -32,6 +32,7 @@ from ..jsontext import dumps
 from ..jsontext import loads
 
 _KEY = re.compile(r"[!-~]{1,255}")
+_ALL = "*"
 _CHOICES = {"id_conflict": ID_CONFLICT, "id_reuse": ID_REUSE}
 
 
@@ -145,6 +146,8 @@ def key(wanted: NewKey) -> None:
         raise Invalid("namespaces must name one at least; without it, the key is for all of them", code="out_of_range")
     for namespace in wanted.namespaces or ():
         name(namespace, "a namespace")
+        if namespace == _ALL:  # what grants say where all are meant
+            raise Invalid("leave namespaces out for a key that is for all of them", code="invalid_value")
     _duration(wanted.expires_in_secs, "expires_in_secs")
 
 

@@ -15,9 +15,11 @@ from assay_wsgi.auth.keys import KNOWN_SECS
 from assay_wsgi.auth.keys import UNKNOWN_SECS
 from assay_wsgi.auth.keys import Keys
 from assay_wsgi.auth.principal import Principal
+from assay_wsgi.auth.roles import EVERYWHERE
 from assay_wsgi.auth.throttle import FAILURES_A_MINUTE
 from assay_wsgi.auth.tickets import TICKET_SECS
 from assay_wsgi.auth.tickets import Tickets
+from assay_wsgi.domain.errors import Invalid
 from assay_wsgi.domain.errors import InvalidToken
 from assay_wsgi.domain.errors import RateLimited
 from assay_wsgi.domain.errors import Unauthorized
@@ -308,3 +310,8 @@ def test_what_a_ticket_for_a_token_opened_ends_after_ten_minutes(
     since.advance(STREAM_SECS)
 
     assert (good(), watched(), door.watch("bad.jwt.token")(), door.watch(None)()) == (False, True, False, False)
+
+
+def test_no_key_is_for_all_namespaces_by_a_namespace_of_that_name(engine: Engine) -> None:
+    with pytest.raises(Invalid, match="leave namespaces out for a key that is for all of them"):
+        key(engine, "viewer", namespaces=("shop", EVERYWHERE))
