@@ -20,6 +20,7 @@ from .api import namespaces
 from .api import pages
 from .api import schedules
 from .api import service
+from .api import sockets
 from .api import tasks
 from .api import tickets
 from .api import workers
@@ -35,8 +36,8 @@ from .settings import Settings
 
 API_PREFIX = "/api/v1"
 _API = (
-    workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, feeds.bp, keys.bp, audit.bp,
-    tickets.bp, service.api,
+    workflows.bp, activities.bp, workers.bp, tasks.bp, namespaces.bp, schedules.bp, feeds.bp, sockets.bp, keys.bp,
+    audit.bp, tickets.bp, service.api,
 )  # fmt: skip
 _ROOT = (service.root, pages.bp)
 
@@ -75,6 +76,7 @@ def init_app(app: Flask, engine: Engine, settings: Settings | None = None, url_p
 
 def _register(app: Flask, engine: Engine, settings: Settings, url_prefix: str) -> None:
     app.wsgi_app = keeping_slashes(app.wsgi_app, f"{url_prefix}{API_PREFIX}/")  # type: ignore[method-assign, assignment]
+    app.config.setdefault("SOCK_SERVER_OPTIONS", sockets.OPTIONS)
     install(app, engine, Admission.of(settings), Door.of(settings, engine.store), settings)
     for blueprint in _API:
         app.register_blueprint(blueprint, url_prefix=f"{url_prefix}{API_PREFIX}")

@@ -46,6 +46,10 @@ CANNOT_BE_READ = {
         413, "Too large", "The body or one value in it is too large.",
         "Keep the data elsewhere and send where it is. [Limits](../explain/limits.md) has the numbers.",
     ),
+    "upgrade_required": Code(
+        426, "This is a WebSocket", "A WebSocket was asked for as if it were a page, or by half a handshake.",
+        "Open it as `ws://` or `wss://` with a client of WebSockets.",
+    ),
     "unsupported_media_type": Code(
         415, "Send application/json", "A body came without a JSON content type, or compressed.",
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
@@ -138,6 +142,10 @@ IS_NOT_ALLOWED = {
         403, "From another site", "A page of another site sent a request that changes something, and the service asks "
         "nobody who they are.",
         "Send it from a program, or let the service ask for keys.",
+    ),
+    "origin_not_allowed": Code(
+        403, "Not from this page", "A page of another site wants to open a WebSocket.",
+        "Serve the page from where the service is. Programs send no `Origin`.",
     ),
     "host_not_allowed": Code(
         421, "Not by this name", "A service that asks nobody who they are answers by `localhost`, by addresses, and by "

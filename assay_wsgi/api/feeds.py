@@ -165,9 +165,7 @@ def line(follower: Follower, *, draining: Callable[[], bool]) -> Pieces:
                 yield [_beside(follower, DRAIN)]
                 return
             try:
-                told = follower.take(PIECE, SIGN_OF_LIFE_SECS)
-            except CursorLost as lost:
-                told = [_reset(follower, lost)]
+                told = _taken(follower)
             except Unavailable:  # the client keeps its place; a client that was cut off would only come again
                 follower.rest()
                 told = []
@@ -177,9 +175,12 @@ def line(follower: Follower, *, draining: Callable[[], bool]) -> Pieces:
                 yield told or [_beside(follower, CURSOR)]
 
 
-def _reset(follower: Follower, lost: CursorLost) -> Json:
-    follower.begin_now()
-    return _beside(follower, RESET, reason=lost.reason)
+def _taken(follower: Follower) -> list[Json]:
+    try:
+        return follower.take(PIECE, SIGN_OF_LIFE_SECS)
+    except CursorLost as lost:
+        follower.begin_now()
+        return [_beside(follower, RESET, reason=lost.reason)]
 
 
 def _beside(follower: Follower, event_type: str, **payload: str) -> Json:

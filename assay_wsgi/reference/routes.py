@@ -40,6 +40,7 @@ CHAPTERS = {
     "api_keys": "API keys",
     "audit": "The audit log",
     "feeds": "The feed",
+    "sockets": "The feed as a WebSocket",
     "service": "The service",
     "probes": "Probes",
 }

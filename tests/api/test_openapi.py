@@ -362,4 +362,6 @@ def test_every_route_answers_what_it_declares(client: FlaskClient) -> None:
     visit.streams(f"{API}/events/stream?last_event_id={page['events'][0]['id']}")
     visit("POST", f"{API}/events/ticket", status=201)
 
+    visit.visited.add("assay_sockets.plain")  # leaves HTTP: tests/api/test_sockets.py
+
     assert visit.visited == {rule.endpoint for rule, _, _ in openapi.operations(client.application)}

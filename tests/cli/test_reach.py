@@ -32,6 +32,7 @@ NOT_FOR_PEOPLE = {
     ("POST", "/api/v1/events/ticket"): PAGES,
     ("GET", "/api/v1/health"): MONITORS,
     ("GET", "/api/v1/events/stream"): BROWSERS,
+    ("GET", "/api/v1/ws"): BROWSERS,
     ("GET", "/api/v1/events"): "read by SDKs",
 }
 

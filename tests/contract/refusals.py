@@ -13,6 +13,7 @@ import requests
 
 from tests.contract.service import Caller
 from tests.contract.successes import API
+from tests.websockets import HANDSHAKE
 
 Send = Callable[[Caller], requests.Response]
 
@@ -150,6 +151,11 @@ READS = [
     _api("GET", "/events", 422, "invalid_filter", lambda w: w.get("/events", type="workflow_begun")),
     _api("GET", "/events", 422, "out_of_range", lambda w: w.get("/events", limit=0)),
     _api("GET", "/events", 422, "invalid_cursor", lambda w: w.get("/events", after="yesterday")),
+    _api("GET", "/ws", 426, "upgrade_required", lambda w: w.get("/ws")),
+    _api("GET", "/ws", 422, "invalid_filter", lambda w: w.get("/ws", colour="red")),
+    _api("GET", "/ws", 422, "invalid_cursor", lambda w: w.send("GET", "/ws?after=1", headers=HANDSHAKE)),
+    _api("GET", "/ws", 403, "origin_not_allowed",
+         lambda w: w.send("GET", "/ws", headers={**HANDSHAKE, "Origin": "https://evil.example"})),
     _api("GET", "/events/stream", 422, "invalid_filter", lambda w: w.get("/events/stream", colour="red")),
     _api("GET", "/events/stream", 422, "invalid_cursor", lambda w: w.get("/events/stream", last_event_id="1")),
     _api("GET", "/namespaces", 422, "invalid_filter", lambda w: w.get("/namespaces", colour="red")),

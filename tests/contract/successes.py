@@ -14,6 +14,7 @@ import requests
 
 from tests.contract import shapes
 from tests.contract.service import Caller
+from tests.websockets import HANDSHAKE
 
 Send = Callable[[Caller], requests.Response]
 _ANY: Any = object()
@@ -294,6 +295,7 @@ SERVICE = [
     _api("GET", "/events", 200, lambda w: w.get("/events", after="0-1-1"),
          says={"events": [], "reset": "another_database"}),
     _api("GET", "/events/stream", 200, lambda w: w.send("GET", "/events/stream", stream=True)),
+    _api("GET", "/ws", 101, lambda w: w.send("GET", "/ws", headers=HANDSHAKE, stream=True)),
     _api("GET", "/health", 200, lambda w: w.get("/health"), is_={"status": "ok", "service": "assay-workflow"}),
     _api("GET", "/version", 200, lambda w: w.get("/version"), has={"version", "build_profile"}),
     _api("GET", "/openapi.json", 200, lambda w: w.get("/openapi.json"), has={"openapi", "info", "paths"}),

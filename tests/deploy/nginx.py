@@ -66,6 +66,10 @@ class Nginx:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
     def check(self) -> str:
         """What `nginx -t` says of the configuration."""
         done = subprocess.run([*self._argv, "-t"], capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -32,6 +33,7 @@ from tests.processes import until
 from tests.serving import ASSAY
 from tests.serving import Process
 from tests.serving import processes_in
+from tests.websockets import WebSocket
 
 pytestmark = needs_nginx
 RELOADS = 2
@@ -246,6 +248,34 @@ def dripping(tmp_path: Path) -> Iterator[Nginx]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_fifty_listen_through_it_and_each_is_told_everything_as_it_happens(front):
+    sockets = [WebSocket(front.address, "/api/v1/ws") for _ in range(25)]
+    streams = [requests.get(f"{front.url}/api/v1/events/stream", stream=True, timeout=60) for _ in range(25)]
+    lines = [stream.iter_lines(chunk_size=1) for stream in streams]
+    for each in lines:
+        assert next(line for line in each if line.startswith(b"id: "))  # from here on it is told
+    for each in sockets:
+        assert each.receive()["event_type"] == "cursor"
+    names = [f"heard-{number}" for number in range(4)]
+
+    for name in names:
+        body = {"workflow_type": "Hello", "workflow_id": name}
+        assert requests.post(f"{front.url}/api/v1/workflows", json=body, timeout=60).status_code == 201
+
+    for each in lines:
+        told = (json.loads(line[6:])["workflow_id"] for line in each if line.startswith(b"data: "))
+        assert [next(told) for _ in names] == names
+    for each in sockets:
+        heard = []
+        while len(heard) < len(names):
+            told = each.receive()
+            heard += [] if told["event_type"] == "cursor" else [told["workflow_id"]]
+        assert heard == names
+        each.close()
+    for stream in streams:
+        stream.close()
 
 
 @pytest.mark.parametrize("path", ["/api/v1/events/stream", "/api/v1/ws"])

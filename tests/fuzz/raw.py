@@ -69,6 +69,7 @@ CORPUS: tuple[tuple[str, str, Json], ...] = (
     ("GET", f"{API}/backlog?namespace=main", None),
     ("GET", f"{API}/events?after=oldest&limit=2&type=workflow_started,workflow_failed&namespace=main", None),
     ("GET", f"{API}/events?after=0a-1-1&workflow_id=a&wait=0", None),
+    ("GET", f"{API}/ws?after=0a-1-1", None),
     ("GET", f"{API}/events/stream?last_event_id=0a-1-1&namespace=main", None),
     ("POST", f"{API}/workflow-tasks/poll", _ATTEMPT),
     ("POST", f"{API}/workflow-tasks/a/commands", {"worker_id": "w", "commands": [
