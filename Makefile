@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve sidecar test test-slow fuzz lint types bench demo examples storm fsck migrate db-status backup sdk-wheel clean
+.PHONY: help setup serve sidecar test test-slow fuzz lint types bench bench-scale demo examples storm fsck migrate db-status backup sdk-wheel clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ types: setup ## Check types
 
 bench: setup ## Measure, on both databases (BACKEND=sqlite|postgres, AGAINST=commit)
 	$(BIN)/python -m bench $(if $(BACKEND),--backend '$(BACKEND)') $(if $(AGAINST),--against '$(AGAINST)') $(ARGS)
+
+bench-scale: setup ## Measure among a million runs beside a nearly empty database (BACKEND=sqlite|postgres)
+	$(BIN)/python -m bench.scale $(if $(BACKEND),--backend '$(BACKEND)') $(ARGS)
 
 demo: setup ## Kill everything while 200 approvals and 300 checkouts run (BACKEND=sqlite|postgres)
 	$(BIN)/python -m demo --backend '$(or $(BACKEND),sqlite)' $(ARGS)

@@ -16,14 +16,20 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from assay_wsgi.app import create_app
+from assay_wsgi.engine import Engine
+from assay_wsgi.settings import Settings
+from assay_wsgi.store import fsck
 from bench import counted
 from bench import counting
 from bench import limits
 from bench import load
 from bench import main as bench_main
 from bench import report
+from bench import scale
 from bench import workloads
 from bench.databases import databases
+from bench.filling import fill
 from bench.processes import Failed
 from bench.processes import Ground
 from bench.workloads import Sizes
@@ -136,3 +142,42 @@ def test_requests_are_numbered_alone_and_in_batches() -> None:
     batch = load.Order(port=1, path="/x", item='{"id":"%N"}', connections=1, batch=2, total=1)
     (request,) = load.requests_of(batch)
     assert json.loads(request.rpartition(b"\r\n")[2]) == {"workflows": [{"id": "0"}, {"id": "1"}]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+def test_the_same_requests_are_measured_among_many_runs_and_among_few(backend: str) -> None:
+    told: list[str] = []
+    with databases(backend) as place:
+        sizes = scale.Sizes(closed=1200, open_runs=300, requests=2, slow_requests=2)
+        lines = list(scale.measure(place, sizes, told.append))
+
+    asked = scale.requests()
+    assert [line[:40].strip().rstrip(" *") for line in lines[2:-1]] == [request.title for request in asked]
+    assert [request.title for request in asked if request.title not in told] == []
+    assert all(float(figure) > 0 for line in lines[2:-1] for figure in line[40:].split())
+
+
+def test_each_request_among_many_runs_is_answered_and_finds_something(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/assay.db"
+    Engine.open(url).close()
+    fill(url, closed=1000, open_runs=200)
+    engine = Engine.open(url)
+    client = create_app(Settings(), engine).test_client()
+    finds_nothing = {"list, children of a run", "list, claimed by a worker", "list, q that no index serves"}
+
+    for request in scale.requests():
+        answer = client.open(scale.API + request.path, method=request.method, json=request.body(1))
+        assert answer.status_code in (200, 201), request.title
+        assert bool(answer.get_json()) is (request.title not in finds_nothing), request.title
+    assert fsck.check(engine.store) == []
+    engine.close()
+
+
+def test_the_table_lays_the_slowest_hundredth_of_both_beside_each_other() -> None:
+    asked = scale.requests()[:1]
+    few, many = ({asked[0].title: [float(took) for took in range(1, 101)][::way]} for way in (1, -1))
+
+    line = list(scale.table(asked, few, many))[2]
+
+    assert line.split()[1:] == ["51.00", "100.00", "51.00", "100.00", "1.00"]

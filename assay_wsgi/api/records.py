@@ -326,7 +326,7 @@ class NamespaceRecord(Record):
 
 
 class NamespaceStats(Record):
-    """What a namespace holds."""
+    """What a namespace holds. Of more than 100,000 closed runs the counts may be five seconds old."""
 
     namespace = _text("Its name.")
     total_workflows = _integer("All runs.")

@@ -46,7 +46,7 @@ from .references import next_page
 from .references import run_ref
 
 MAX_BATCH = 1000
-MAX_CURSOR_CHARS = 1000
+MAX_CURSOR_CHARS = 2000
 SIGNAL_ID = "Yours: a signal with the same id is not taken twice."
 
 bp = Blueprint("assay_workflows", __name__)
@@ -290,7 +290,7 @@ class ChildrenQuery(ListQuery):
     returns=records.RunRecord,
     many=True,
     tagged=True,
-    refuses=("not_found", "ambiguous_namespace", "invalid_cursor"),
+    refuses=("not_found", "ambiguous_namespace", "invalid_cursor", "search_too_slow"),
 )
 def children(workflow_id: str, query: dict[str, Any]) -> Any:
     """List a run's children, newest first; the Link header names the next page."""

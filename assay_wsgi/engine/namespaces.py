@@ -10,12 +10,15 @@ from ..domain.errors import IdempotencyKeyReused
 from ..domain.errors import NamespaceNotEmpty
 from ..domain.errors import NamespaceProtected
 from ..domain.errors import NotFound
+from ..domain.model import OPEN
+from ..domain.model import Status
 from ..domain.requests import MAIN
 from ..domain.requests import Idempotency
 from ..jsontext import loads
 from ..store import queues
 from ..store import reads
 from ..store import schedule_reads
+from ..store.connection import Connection
 from ..store.store import Store
 from ..store.tables import Namespace as NamespaceTable
 from .committer import Committer
@@ -27,6 +30,8 @@ from .operations import Keyed
 from .operations import TerminateRun
 
 PASS = 100  # runs
+MANY = 100_000  # closed runs: to count so many takes longer than to answer
+KEPT_SECS = 5.0  # how long the count of so many holds
 EMPTYING_SECS = 10.0  # how long one call empties a namespace
 
 
@@ -36,6 +41,7 @@ class Namespaces:
     def __init__(self, store: Store, committer: Committer) -> None:
         self._store = store
         self._committer = committer
+        self._counted: dict[str, tuple[float, dict[str, int]]] = {}  # namespace: when, its many closed runs by status
 
     def create(self, name: str, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
         """Make a namespace. Raises NamespaceExists, IdempotencyKeyReused."""
@@ -54,11 +60,15 @@ class Namespaces:
             return [dict(row) for row in query.execute(db.database)]
 
     def stats(self, name: str) -> dict[str, Any]:
-        """Count a namespace's runs by status, its schedules and workers. Raises NotFound."""
+        """Count a namespace's runs by status, its schedules and workers. Raises NotFound.
+
+        Of more than a hundred thousand closed runs the counts may be five seconds old; all others are those of now.
+        """
         with self._store.read() as db:
             if db.one("SELECT 1 FROM namespaces WHERE name = ?", (name,)) is None:
                 raise NotFound(f"not found: namespace {name}", code="namespace_not_found")
-            by_status, schedules, workers = reads.namespace_counts(db, name)
+            by_status = reads.runs_by_status(db, name, sorted(OPEN)) | self._closed(db, name)
+            schedules, workers = reads.namespace_counts(db, name)
         return {
             "namespace": name,
             "total_workflows": sum(by_status.values()),
@@ -72,12 +82,24 @@ class Namespaces:
             "workers": workers,
         }
 
+    def _closed(self, db: Connection, name: str) -> dict[str, int]:
+        """Count the closed runs; whoever asks again soon gets the count of many again."""
+        at, counts = self._counted.get(name, (float("-inf"), {}))
+        if time.monotonic() - at < KEPT_SECS:
+            return counts
+        counts = reads.runs_by_status(db, name, sorted(set(Status) - OPEN))
+        self._counted.pop(name, None)
+        if sum(counts.values()) > MANY:
+            self._counted[name] = time.monotonic(), counts
+        return counts
+
     def delete(self, name: str, *, idempotency: Idempotency | None = None) -> dict[str, Any]:
         """Remove a namespace that holds neither runs nor schedules.
 
         Raises NotFound, NamespaceNotEmpty, NamespaceProtected, IdempotencyKeyReused.
         """
         self._refuse_main(name)
+        self._counted.pop(name, None)
         answer: dict[str, Any] = self._committer.do(Keyed.of(DeleteNamespace(name), idempotency, self._store.settings))
         return answer
 
@@ -87,6 +109,7 @@ class Namespaces:
         Works for ten seconds at most; `done` says whether it came to the end, else call again. Raises as `delete`.
         """
         self._refuse_main(name)
+        self._counted.pop(name, None)
         before = self._answered(idempotency)
         if before is not None:  # what has come into the namespace since is not what the caller meant
             return before

@@ -69,7 +69,7 @@ class Workflows(Steering):
 
         Raises NotFound, AmbiguousNamespace, Invalid.
         """
-        with self._store.read() as db:
+        with self._store.search() as db:
             run = find(db, as_ref(ref)).run
             of_run = replace(wanted, namespace=run.namespace, parent_chain_key=run.first_run_key)
             found, cursor = lists.workflows(db, search_of(of_run))

@@ -49,7 +49,7 @@ Keywords may be in any case; names and texts mean what they say, case and all.
 - **Texts** stand in single quotes, a quote in them is doubled: `'it''s'`. Numbers and `true`, `false` stand bare.
 - **Names** of search attributes stand bare where they are letters, digits and `_ . : -`, otherwise in backquotes or double quotes. A quoted name is always an attribute's, even `` `Status` ``.
 - **Times** are texts with an offset (`'2026-11-25T14:00:00Z'`), days (`'2026-11-25'`, which begins in UTC) or seconds since the epoch. **Durations** are seconds or texts such as `'90s'`, `'1h30m'`, `'2d'`.
-- **Kinds are never mixed**: a text is not equal to a number, and not below it. `1` and `1.0` are equal. Texts are ordered by their characters' numbers, on both databases alike.
+- **Kinds are never mixed**: a text is not equal to a number, and not below it. `1` and `1.0` are equal. Texts are ordered by their characters' numbers, on both databases alike; an `ORDER BY` looks at the first 127 characters of an attribute.
 - **A run without the field** fails every test but `IS NULL`. So `env != 'prod'` finds runs that have an `env`, another one; `NOT env = 'prod'` finds those without `env`, too. An attribute that is null counts as not there.
 - **Truth values and the words of Status and CloseReason** have no order: `=`, `!=` and `IN` are for them.
 
@@ -60,6 +60,7 @@ Pages follow each other by the cursor of the Link header, in every order; `offse
 A count reads every run that it counts; a list stops when its page is full.
 These lead to their runs by an index, whatever else stands beside them with AND: `=` and `IN` on `WorkflowId`, `RunId`, `Status`, `WorkflowType`, `ParentId`, `ScheduleId`, `ClaimedBy` and search attributes; `STARTS_WITH` on `WorkflowId` and search attributes; ranges of `StartTime`, `CloseTime` and search attributes.
 Everything else is looked up on the runs that those find, or, where there is none, on run after run, newest first.
+Where each of them finds more than two thousand runs, these are looked at one after the other until a page is full: that is quick if many of them fit.
 A search that takes more than ten seconds is stopped and refused with 422 `search_too_slow`: add one of the above.
 """
 

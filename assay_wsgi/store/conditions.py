@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -145,12 +144,12 @@ def _attribute_starts(alias: str, prefix: str) -> Sql:
     return Sql(f"{alias}.value = ? AND {tail.text}", (written.value, *tail.params))
 
 
-def order_columns(dialect: Dialect, field: Field) -> Sequence[str]:
-    """Give what runs are ordered by; of an attribute, the columns of its row `o`."""
+def order_column(dialect: Dialect, field: Field) -> str:
+    """Give what runs are ordered by; of an attribute, a column of its row `o`. Long texts are told apart by no more."""
     if field.kind is Kind.ATTRIBUTE:
-        return ("o.value", "o.rest")
+        return "o.value"
     column = COLUMNS[field.name]
-    return (dialect.exact(column) if field.kind in _TEXTS else column,)
+    return dialect.exact(column) if field.kind in _TEXTS else column
 
 
 def _within(column: str, prefix: str) -> Sql:

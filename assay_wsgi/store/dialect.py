@@ -113,7 +113,7 @@ class Dialect(Protocol):
         """Write the greatest integer that is not above an expression of a positive number."""
 
     def bound(self, db: Any, secs: float | None) -> None:
-        """Have each statement of a reading connection stopped that takes longer; None = as long as it takes."""
+        """Make a reading connection one for searches: what takes longer is stopped; None = as it was before."""
 
     def stopped(self, error: BaseException) -> bool:
         """Say whether a statement was stopped because it took too long."""

@@ -132,7 +132,8 @@ def _by_column(search: Search, writer: Writer, test: Test) -> Lead | None:
         return None
     which = writer.of_column(_COLUMNS[test.field.name], test)
     if test.field.name == "WorkflowId":  # its index begins with the id: of the others, none is to look better
-        which = Sql(f"{which.text} AND (x.namespace || '') = ?", (*which.params, search.namespace))
+        inside = "CASE WHEN x.namespace = ? THEN 1 ELSE 0 END > 0"
+        which = Sql(f"{which.text} AND {inside}", (*which.params, search.namespace))
         return Lead("workflows x", which, (test,))
     walked = len(test.values) == 1
     return Lead("workflows x", _in_namespace(search, which), (test,), walked=walked)

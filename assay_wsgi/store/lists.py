@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from .conditions import Sql
 from .conditions import Writer
 from .conditions import joined
 from .conditions import of_attribute
-from .conditions import order_columns
+from .conditions import order_column
 from .connection import Connection
 from .mapping import RUNS
 from .pages import filled
@@ -158,7 +159,7 @@ class _Query:
         condition = writer.condition(All(tests))
         self._source = _source(search, lead)
         self._where = joined((self._source.where, condition), " AND ")
-        self._columns = self._source.start[:1] if by_start else order_columns(db.dialect, self._field)
+        self._column = self._source.start[0] if by_start else order_column(db.dialect, self._field)
 
     def after(self, place: Place | None, count: int, offset: int) -> list[_Placed]:
         """Give so many runs after a place: those that have what they are ordered by, then those that have not."""
@@ -176,8 +177,8 @@ class _Query:
             tables += " CROSS JOIN workflow_attributes o"
             parts.append(Sql(f"o.run_key = w.run_key AND {own.text}", own.params))
         elif not self._field.always:
-            parts.append(Sql(f"{self._columns[0]} IS NOT NULL"))
-        return self._piece(tables, parts, self._columns, place, count, offset)
+            parts.append(Sql(f"{self._column} IS NOT NULL"))
+        return self._piece(tables, parts, (self._column,), place, count, offset)
 
     def _lacking(self, place: Place | None, count: int) -> list[_Placed]:
         lacks = Writer(self._db.dialect).condition(Test(self._field, "has", turned=True))
@@ -218,33 +219,39 @@ def _day(number: int) -> str:
 
 
 def _cursor(search: Search, place: Place) -> str:
-    order = [] if search.order == NEWEST_FIRST else [[search.order.field.name, search.order.descending]]
-    return base64.urlsafe_b64encode(dumps([*place, *order]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(dumps([*place, *_order(search)]).encode()).decode().rstrip("=")
+
+
+def _order(search: Search) -> list[str]:
+    """Give what a cursor says of the order that it belongs to."""
+    if search.order == NEWEST_FIRST:
+        return []
+    field, way = search.order.field, "desc" if search.order.descending else "asc"
+    return [blake2b(f"{field.kind} {field.name} {way}".encode(), digest_size=6).hexdigest()]
 
 
 def _read_cursor(search: Search) -> Place:
     """Read where a page ended. Raises Invalid for a cursor that is none of ours, or of a list in another order."""
     cursor = search.cursor or ""
-    columns = 2 if search.order.field.kind is Kind.ATTRIBUTE else 1
     try:
-        found = loads(base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4)).encode("ascii")))
-        if search.order != NEWEST_FIRST and found.pop() != [search.order.field.name, search.order.descending]:
+        value, run_key, *order = loads(base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4)).encode("ascii")))
+        if order != _order(search) or type(run_key) is not int or abs(run_key) >= 2**63:
             raise ValueError
-        *values, run_key = found
-        if type(run_key) is not int or abs(run_key) >= 2**63:
+        if value is None and search.order.field.always:
             raise ValueError
-        if values == [None] and not search.order.field.always:
-            return None, run_key
-        if len(values) != columns or not all(_fits(search.order.field.kind, value) for value in values):
-            raise ValueError
-        return *values, run_key
-    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, binascii.Error) as error:
+        return None if value is None else _fitting(search.order.field.kind, value), run_key
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise Invalid(
             "this is no cursor of ours for this order: take it from the Link header", code="invalid_cursor"
         ) from error
 
 
-def _fits(kind: Kind, value: Any) -> bool:
+def _fitting(kind: Kind, value: Any) -> Any:
+    """Give a value as the database compares it. Raises ValueError, TypeError."""
     if kind in (Kind.TIME, Kind.DURATION, Kind.NUMBER):
-        return type(value) is float or (type(value) is int and abs(value) < 2**63)
-    return type(value) is str and "\x00" not in value
+        if type(value) not in (int, float):
+            raise ValueError
+        return float(value)
+    if "\x00" in value.encode().decode():
+        raise ValueError
+    return value

@@ -18,6 +18,7 @@ from assay_wsgi.domain.requests import Idempotency
 from assay_wsgi.domain.requests import ListFilter
 from assay_wsgi.domain.requests import RunRef
 from assay_wsgi.domain.requests import WorkerInfo
+from assay_wsgi.engine import namespaces
 from assay_wsgi.engine.operations import BeginSession
 from assay_wsgi.engine.operations import DeleteNamespace
 from assay_wsgi.engine.operations import DropRun
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 KEY = Idempotency(scope="shops", key="k1", hash="delete shop")
 BELOW = (
     "workflow_tasks", "workflow_events", "workflow_activities", "activity_attempts", "workflow_signals",
-    "workflow_snapshots", "workflows",
+    "workflow_snapshots", "workflow_attributes", "workflows",
 )  # fmt: skip
 
 
@@ -275,3 +276,29 @@ def _key(engine: Engine) -> Any:
 
 
 _IN_MAIN = "SELECT run_key FROM workflows WHERE namespace = 'main'"
+
+
+def test_many_closed_runs_are_counted_now_and_then_and_open_ones_each_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted() -> tuple[int, int, int]:
+        told = engine.namespaces.stats("main")
+        return told["total_workflows"], told["completed"], told["pending"]
+
+    def completes(*ids: str) -> None:
+        for workflow_id in ids:
+            worker.reports(given_a_running(engine, workflow_id, worker=worker)[2], CompleteWorkflow())
+
+    worker = Played(engine)
+    monkeypatch.setattr(namespaces, "MANY", 2)
+    monkeypatch.setattr(namespaces, "KEPT_SECS", 1e9)
+    completes("a", "b")
+    assert counted() == (2, 2, 0)
+    completes("c")
+    assert counted() == (3, 3, 0)  # two were not many
+
+    completes("d")
+    given_a_run(engine, "open")
+    assert counted() == (4, 3, 1)  # three were
+    monkeypatch.setattr(namespaces, "KEPT_SECS", 0.0)
+    assert counted() == (5, 4, 1)
