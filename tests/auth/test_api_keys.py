@@ -32,6 +32,12 @@ STRANGE = "assay_" + "0" * 64
 
 
 @pytest.fixture
+def backend(sqlite_url: str) -> str:
+    """Who is let in is decided outside of the database: one kind will do."""
+    return sqlite_url
+
+
+@pytest.fixture
 def since() -> Clock:
     """The clock that memories grow old by."""
     return Clock(0.0)

@@ -27,6 +27,12 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
+def backend(postgres_url: str) -> str:
+    """The kind that several hosts share; the other is in tests/races."""
+    return postgres_url
+
+
+@pytest.fixture
 def other(engine: Engine, backend: str) -> Iterator[Any]:
     """Asks another process whether it lets a key's bearer in."""
     argv = [sys.executable, "-m", "tests.auth.another_process", backend]
