@@ -82,7 +82,10 @@ def combined(engine: Engine) -> Iterator[tuple[Flask, object]]:
     """A service that takes keys, and tokens of an issuer whose groups give roles."""
     with issuer(signer()) as trusted:
         jwt = JwtSettings(
-            issuer=trusted.url, audience="assay", role_claim="groups", role_map="crew=operator@shop; root=admin"
+            issuer=trusted.url,
+            audience="assay",
+            role_claim="groups",
+            role_map="crew=operator@shop; root=admin; watch=viewer; watch=operator@shop",
         )
         yield create_app(Settings(auth=AuthSettings(api_keys=True), jwt=jwt), engine), trusted
 
@@ -99,6 +102,8 @@ def test_keys_and_tokens_open_one_door_each_to_what_is_its_bearers(engine: Engin
 
     assert start(crew, "shop") == start(root, "new") == start(key(engine, "admin"), "newer") == 201
     assert start(crew, "main") == 404
+    # Where a caller sees what is there, that it may not act there is said openly.
+    assert start(trusted.token(groups=["watch"], **times), "main") == 403
     nobody = ask(client, "GET", RUNS, trusted.token(groups=["guests"], **times))
     assert (nobody.status_code, nobody.get_json()["code"]) == (403, "insufficient_role")
     for bad in (crew[:-2], trusted.token(audience="other", groups=["root"], **times), "a.b.c", "assay_" + "0" * 64):
