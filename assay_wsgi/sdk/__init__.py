@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .errors import CompensationError
     from .errors import Conflict
     from .errors import ContinueAsNew
+    from .errors import FeedReset
     from .errors import Invalid
     from .errors import Misfit
     from .errors import NondeterminismError
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .errors import WorkflowClosed
     from .errors import WorkflowFailed
     from .errors import WorkflowTimedOut
+    from .feed import Notice
     from .handles import ChildHandle
     from .handles import Handle
     from .info import RunInfo
@@ -90,6 +92,7 @@ __all__ = [
     "Conflict",
     "Context",
     "ContinueAsNew",
+    "FeedReset",
     "Handle",
     "Invalid",
     "ListFilters",
@@ -97,6 +100,7 @@ __all__ = [
     "NewRunOptions",
     "NondeterminismError",
     "NotFound",
+    "Notice",
     "Retry",
     "RetryChanges",
     "RunInfo",
@@ -152,6 +156,7 @@ _HOMES = {
             "CompensationError",
             "Conflict",
             "ContinueAsNew",
+            "FeedReset",
             "Invalid",
             "Misfit",
             "NondeterminismError",
@@ -170,6 +175,7 @@ _HOMES = {
         ),
         "errors",
     ),
+    "Notice": "feed",
     **dict.fromkeys(("ChildHandle", "Handle"), "handles"),
     "RunInfo": "info",
     **dict.fromkeys(("Retry", "RetryChanges"), "retry"),

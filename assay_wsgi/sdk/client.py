@@ -28,6 +28,8 @@ from .definitions import WorkflowDefinition
 from .definitions import target
 from .durations import Duration
 from .durations import since_the_epoch
+from .feed import Notice
+from .feed import notices
 from .jsontext import dumps
 from .keys import ApiKeys
 from .namespaces import Namespaces
@@ -355,6 +357,23 @@ class Client:
         asked = {"principal": principal, "action": action, "target": target, "outcome": outcome, "namespace": namespace}
         for page in self._caller.pages("/audit", "before_id", limit=PAGE, **asked, **moments):
             yield from page
+
+    def events(
+        self,
+        after: str | None = None,
+        *,
+        workflow_id: str | None = None,
+        types: Union[str, Iterable[str]] = (),
+        everywhere: bool = False,
+        follow: bool = True,
+    ) -> Iterator[Notice]:
+        """Yield what happens to the namespace's runs, in order and for ever: their payloads are decoded.
+
+        It begins now, or `after` a cursor: the `id` of a notice, or "oldest" for all that is kept. Without `follow`
+        it ends when there is no more. `everywhere`: of all namespaces that the key may see. Lost connections and
+        restarts are outlived as in every call. Raises FeedReset, Unavailable.
+        """
+        return notices(self._caller, None if everywhere else self.namespace, workflow_id, types, after, follow)
 
     def activity(self, activity_id: Union[int, str]) -> dict[str, Any]:
         """Return the record of an activity, its input and result decoded. Raises NotFound."""

@@ -179,6 +179,20 @@ class Conflict(ApiError):
     """The named thing is in a state that does not allow this."""
 
 
+class FeedReset(Exception):
+    """The feed cannot go on from this cursor without a hole: look at the runs anew, then go on from `cursor`.
+
+    `reason`: pruned (older than what is kept), another_database (restored since, or another one), set_back.
+    """
+
+    def __init__(self, reason: str, cursor: str) -> None:
+        super().__init__(
+            f"the feed cannot go on from there ({reason}): look at the runs anew, then go on from {cursor}"
+        )
+        self.reason = reason
+        self.cursor = cursor
+
+
 class WorkflowAlreadyStarted(Conflict):
     """A run of this id is open, or `id_reuse` forbids another one."""
 

@@ -71,8 +71,10 @@ def begin_if_moved(db: Connection, dialect: Postgres) -> None:
 
 
 def _begin(db: Connection) -> None:
+    before = _fact(db, _LIFE)
     _set_fact(db, "epoch", secrets.token_hex(8))
-    log.info("the database begins another life: cursors of the feed from before are void")
+    if before is not None:  # else it was made just now, or is a copy of our making
+        log.info("the database begins another life: cursors of the feed from before are void")
 
 
 def _fact(db: Connection, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""`python -m tests.storm`: timers, schedules, trees of runs, workers that vanish, under kill -9 all the time.
+"""`python -m tests.storm`: timers, schedules, trees, listeners, workers that vanish, under kill -9 all the time.
 
 Prints what was seen, on each database; the exit code is 1 where a promise was broken. Lateness is printed and
 judged by whoever reads it.
@@ -23,6 +23,7 @@ from bench.databases import databases
 from bench.processes import Failed
 from bench.processes import Ground
 
+from .listeners import listeners
 from .scene import Found
 from .scene import Site
 from .schedules import schedules
@@ -39,6 +40,7 @@ PARTS: dict[str, tuple[Callable[[Site], Found], ...]] = {
     ),
     "trees": (partial(trees, width=50, timeout_secs=15.0),) * 3,
     "schedules": (partial(schedules, count=50, secs=60.0, packed=5),),
+    "listeners": (partial(listeners, each=20, kills=20, runs=3000),),
     "vanishing": (partial(vanishing, killing=False), partial(vanishing, killing=True)),
 }
 

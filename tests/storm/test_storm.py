@@ -10,6 +10,7 @@ import pytest
 from bench.processes import Ground
 
 from . import family
+from .listeners import listeners
 from .scene import SIDECAR
 from .scene import Site
 from .schedules import schedules
@@ -44,6 +45,13 @@ def test_each_tick_of_every_second_schedules_has_one_fate_while_sidecars_are_kil
 
     assert found.faults == []
     assert found.kills[SIDECAR] >= 1
+
+
+def test_each_who_listens_hears_all_of_it_once_and_in_order_while_web_processes_are_killed(site: Site) -> None:
+    found = listeners(site, each=4, kills=2, runs=240)
+
+    assert found.faults == []
+    assert found.kills["web process"] == 2
 
 
 def test_an_activity_whose_workers_vanish_fails_by_its_time_out_and_its_run_goes_on(site: Site) -> None:
