@@ -311,7 +311,7 @@ def test_there_are_many_of_them_and_no_two_are_the_same():
         says(sub="Zoë"),
         says(nonce="n", jti="j", groups=["a"]),
     ],
-    ids=lambda good: good[-8:],
+    ids=lambda _: "token",  # each is signed anew
 )
 def test_a_good_token_says_who_it_is(verifier: Verifier, good: str):
     assert verifier.verify(good).name.startswith(f"{ISSUER}#")

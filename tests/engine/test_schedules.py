@@ -138,7 +138,7 @@ def test_two_schedules_of_one_name_live_in_two_namespaces_not_in_one(engine: Eng
         ({"name": ""}, Invalid),
         ({"task_queue": ""}, Invalid),
         ({"input": "{"}, Invalid),
-        ({"search_attributes": {"a": object()}}, Invalid),
+        ({"search_attributes": {"a": {1}}}, Invalid),
         ({"run_timeout_secs": 0}, Invalid),
         ({"catchup_window_secs": float("nan")}, Invalid),
     ],
