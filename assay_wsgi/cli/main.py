@@ -12,6 +12,7 @@ COMMANDS = {
     "sidecar": "processes.sidecar:sidecar",
     "workflow": "workflow:workflow",
     "schedule": "schedule:schedule",
+    "events": "remote.events:events",
     "activity": "remote.activity:activity",
     "namespace": "remote.namespace:namespace",
     "worker": "remote.workers:workers",

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
+from typing import Protocol
 from typing import TypedDict
 from typing import Union
 
-from .caller import Caller
 from .errors import FeedReset
 from .jsontext import loads
 
@@ -30,13 +30,23 @@ class Notice(TypedDict):
     payload: dict[str, Any]
 
 
+class Asks(Protocol):
+    """Whoever asks the service, as a Caller does."""
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Return the body of what is at a path."""
+
+
 def notices(
-    caller: Caller, namespace: str | None, workflow_id: str | None, types: Union[str, Iterable[str]],
-    after: str | None, follow: bool,
+    caller: Asks, namespace: str | None, workflow_id: str | None, types: Union[str, Iterable[str]],
+    after: str | None, follow: bool, limit: int = PAGE,
 ) -> Iterator[Notice]:  # fmt: skip
-    """Yield notices after a cursor: those that there are, or as they come for ever. Raises FeedReset, ApiError."""
+    """Yield notices after a cursor: those that there are, or as they come for ever; `limit` of them a request.
+
+    Raises FeedReset, and what the caller raises: ApiError.
+    """
     wanted = types if isinstance(types, str) else ",".join(types)
-    params = {"namespace": namespace, "workflow_id": workflow_id, "type": wanted or None, "limit": PAGE}
+    params = {"namespace": namespace, "workflow_id": workflow_id, "type": wanted or None, "limit": limit}
     if after is None:
         after = caller.get("/events", **params)["cursor"]
     while True:

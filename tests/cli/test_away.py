@@ -1,4 +1,4 @@
-"""Following a run while the service comes and goes: a fake of a service that is being started again."""
+"""Following runs while the service comes and goes: a fake of a service that is being started again."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ RUN = {
 DONE = {**RUN, "status": "COMPLETED", "close_reason": "completed", "result": '"done"', "waiting_for": None}
 
 
+def told(workflow_id):
+    """A page of the feed with one notice."""
+    payload = json.dumps({"namespace": "main", "run_id": f"run-{workflow_id}-1", "at": 1.5})
+    notice = {"id": workflow_id, "event_type": "workflow_running", "workflow_id": workflow_id, "payload": payload}
+    return {"events": [notice], "cursor": workflow_id, "reset": None, "more": False, "retry_after": None}
+
+
 class Restarting:
     """Answers each look by the next of its words, the last one for ever: a record, or None for 503."""
 
@@ -44,9 +51,10 @@ class Restarting:
         ("workflow wait r-1", (RUN, None, DONE)),
         ("workflow result r-1", (RUN, None, DONE)),
         ("workflow run --type T --quiet", (None, DONE)),  # it is started: its first look is forgiven, too
+        ("events --follow --after oldest --limit 2", (told("r-1"), None, told("r-2"))),
     ],
 )
-def test_who_follows_a_run_outlives_a_restart(words, looks, monkeypatch):
+def test_who_follows_outlives_a_restart(words, looks, monkeypatch):
     with served(Restarting(*looks)) as url:
         said = call(monkeypatch, *words.split(), "--engine-url", url)
 
@@ -54,9 +62,10 @@ def test_who_follows_a_run_outlives_a_restart(words, looks, monkeypatch):
     assert "503 unavailable: starting; asking again for 30 s" in said.err
 
 
-def test_of_the_very_first_look_nothing_is_forgiven(monkeypatch):
+@pytest.mark.parametrize("words", ["workflow wait r-1", "events --follow"])
+def test_of_the_very_first_look_nothing_is_forgiven(words, monkeypatch):
     with served(Restarting(None)) as url:
-        said = call(monkeypatch, "workflow", "wait", "r-1", "--engine-url", url)
+        said = call(monkeypatch, *words.split(), "--engine-url", url)
 
     assert (said.code, "asking again" in said.err) == (1, False)
 

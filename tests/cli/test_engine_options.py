@@ -42,6 +42,7 @@ def guarded(environ, start_response):
         "workflow result order-1",
         "workflow events order-1 --follow",
         "workflow run --type Greet",
+        "events --follow",
         "workflow signal order-1 approve",
         "namespace delete other --force --yes",
         "openapi",

@@ -33,7 +33,6 @@ NOT_FOR_PEOPLE = {
     ("GET", "/api/v1/health"): MONITORS,
     ("GET", "/api/v1/events/stream"): BROWSERS,
     ("GET", "/api/v1/ws"): BROWSERS,
-    ("GET", "/api/v1/events"): "read by SDKs",
 }
 
 
