@@ -117,7 +117,7 @@ class Store:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Lend a connection for reading. Raises Unavailable where the database does not answer."""
+        """Lend a connection for reading. Raises Unavailable where the database does not answer, or not in time."""
         if self.dialect.in_memory:
             with self._shared_lock:
                 yield self._connection("writer")
@@ -131,6 +131,8 @@ class Store:
                 if isinstance(error, Exception) and self.dialect.trouble(error) is Trouble.LOST:
                     self._forget_idle()
                     raise Unavailable("the database does not answer") from error
+                if self.dialect.stopped(error):
+                    raise Unavailable("the database took too long over this, and was stopped: try again") from error
                 raise
             self._free.append(db)
 

@@ -134,6 +134,7 @@ def perform(
             return _attempt(writer, submissions, needs, floors, liveness, wait=wait)
         except Missing as missing:  # no conflict: the next round knows more
             needs.add(missing.needs)
+            cause = None  # whatever came before is over: the database has answered
             larger += 1
             if larger > LARGER_AT_MOST:
                 break
