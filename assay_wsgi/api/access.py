@@ -30,6 +30,7 @@ from ..domain.errors import AssayError
 from ..domain.errors import Forbidden
 from ..domain.errors import InvalidToken
 from ..domain.errors import NotFound
+from ..domain.keys import masked
 from ..domain.model import Deed
 from ..domain.requests import Where
 from ..engine.acting import Actor
@@ -221,9 +222,9 @@ def _action() -> str:
 
 
 def _target() -> str | None:
-    """Name what the path names. Nobody may have checked that yet, and PostgreSQL takes no NUL."""
+    """Name what the path names. Nobody may have checked that yet: PostgreSQL takes no NUL, and it may hold a key."""
     told = " ".join(as_sent(str(value)) for value in (request.view_args or {}).values())
-    return _CONTROL.sub("\ufffd", told)[:_MAX_TARGET_CHARS] or None
+    return _CONTROL.sub("\ufffd", masked(told))[:_MAX_TARGET_CHARS] or None
 
 
 def _named(given: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ prefix, `assay_` and the first 8 digits, by which people name it. No two keys ha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from ..jsontext import dumps
 from ..jsontext import loads
 from .change import Change
+from .errors import Invalid
 from .errors import KeyReplaced
 from .errors import LastAdminKey
 from .errors import NotFound
@@ -24,8 +26,10 @@ from .requests import Where
 from .tokens import hashed
 
 PREFIX_CHARS = 14
+ADMIN = "admin"
 _DOTS = "..."
-_PREFIX = re.compile(r"assay_[0-9a-f]{8}")
+_PREFIX = re.compile(r"assay_[0-9a-f]{8}(?:[0-9a-f]{56})?")  # who gives the whole key means the same
+_SECRET = re.compile(r"(assay_[0-9a-fA-F]{8})[0-9a-fA-F]+")
 
 
 def prefix_of(secret: str) -> str:
@@ -34,11 +38,16 @@ def prefix_of(secret: str) -> str:
 
 
 def read_prefix(text: str) -> str:
-    """Read a prefix as people write it, with its dots or without them. Raises NotFound for what can be none."""
+    """Read a prefix as people write it, with its dots or without them, or a key. Raises NotFound for what is none."""
     bare = text.removesuffix(_DOTS)
     if _PREFIX.fullmatch(bare) is None:
-        raise NotFound(f"not found: API key {text[:200]}")
-    return bare + _DOTS
+        raise NotFound(f"not found: API key {masked(text)[:200]}")
+    return prefix_of(bare)
+
+
+def masked(text: str) -> str:
+    """Leave the prefix alone of each key in a text that people may see."""
+    return _SECRET.sub(rf"\1{_DOTS}", text)
 
 
 def is_live(key: ApiKey, now: float) -> bool:
@@ -86,10 +95,16 @@ def create(
 ) -> Change:
     """Make a key. Answers its record and whether it is new: with `idempotent`, a live one of the label will do.
 
-    `was_made` = a key was made before, ever. Raises Unauthorized for a first key that is not, PrefixTaken.
+    `was_made` = a key was made before, ever. Raises Unauthorized for a first key that is not, Invalid for one that
+    could make no others, PrefixTaken.
     """
     if wanted.first and was_made:
         raise Unauthorized("a key was made before: the door that needs none is closed for good")
+    if wanted.first and (wanted.namespaces is not None or ADMIN not in wanted.roles):
+        raise Invalid(
+            "the first key closes the door that needs none, so it must open all others: "
+            "leave out namespaces, and have admin among its roles, or leave them out too"
+        )
     if wanted.idempotent:
         for key in keys:
             of_label = key.label == wanted.label and is_live(key, now) and key.replaced_by is None
@@ -115,7 +130,7 @@ def create(
 def revoke(keys: Sequence[ApiKey], prefix: str, where: Where, now: float, *, keep_last: bool = True) -> Change:
     """End a key. Raises NotFound, LastAdminKey unless the last may go, too."""
     key = _of_prefix(keys, prefix, where, now)
-    if keep_last and not any(_governs(other, now) for other in keys if other is not key) and _governs(key, now):
+    if keep_last and _governs(key, now) and not any(_governs_after(other, key, now) for other in keys):
         raise LastAdminKey(
             f"{key.prefix} is the last key of an admin of all namespaces: make another one first, or nobody could"
         )
@@ -165,7 +180,13 @@ def _of_prefix(keys: Sequence[ApiKey], prefix: str, where: Where, now: float) ->
 
 def _governs(key: ApiKey, now: float) -> bool:
     """Say whether a key is an admin's of all namespaces, and will stay."""
-    return is_live(key, now) and key.replaced_by is None and key.namespaces is None and "admin" in roles_of(key)
+    return is_live(key, now) and key.replaced_by is None and key.namespaces is None and ADMIN in roles_of(key)
+
+
+def _governs_after(other: ApiKey, key: ApiKey, now: float) -> bool:
+    """Say whether another key is an admin's of all namespaces, and ends no sooner than this one would."""
+    ends, would_end = ((math.inf if each.expires_at is None else each.expires_at) for each in (other, key))
+    return other is not key and _governs(other, now) and ends >= would_end
 
 
 def _all_within(where: Where) -> frozenset[str] | None:

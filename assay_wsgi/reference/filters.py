@@ -62,6 +62,7 @@ These lead to their runs by an index, whatever else stands beside them with AND:
 Everything else is looked up on the runs that those find, or, where there is none, on run after run, newest first.
 Where each of them finds more than two thousand runs, these are looked at one after the other until a page is full: that is quick if many of them fit.
 A search that takes more than ten seconds is stopped and refused with 422 `search_too_slow`: add one of the above.
+The address of a request has 4,094 bytes at most, so much less than that is left for a filter with many values or letters beyond ASCII: what is longer is refused with 414.
 """
 
 

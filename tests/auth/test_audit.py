@@ -51,6 +51,19 @@ def test_no_name_that_a_stranger_sends_keeps_others_from_writing(
     assert len(stranger[3]) <= 600
 
 
+def test_a_whole_key_in_place_of_a_prefix_is_kept_nowhere(engine: Engine, client: FlaskClient) -> None:
+    admin, other = key(engine, "admin"), key(engine, "viewer")
+    nobody = "assay_" + "ab" * 32
+
+    gone = ask(client, "DELETE", f"/api/v1/api-keys/{other}", admin)
+    unknown = ask(client, "DELETE", f"/api/v1/api-keys/{nobody}", admin)
+
+    assert (gone.status_code, unknown.status_code) == (204, 404)
+    assert nobody not in unknown.text
+    told = [line[3] for line in lines(engine)]
+    assert told[-2:] == [f"{other[:14]}...", "assay_abababab..."]
+
+
 def test_strangers_get_a_line_a_second_and_no_more(engine: Engine, client: FlaskClient) -> None:
     for number in range(STRANGERS_A_MINUTE + 40):
         ask(client, "GET", f"{RUNS}/{number}")

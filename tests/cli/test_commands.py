@@ -92,7 +92,7 @@ def test_a_service_that_asks_for_keys_says_that_there_is_none_yet(assay, supervi
     backend = ("--backend", f"sqlite://{tmp_path}/a.db")
 
     assay("serve", *backend, "--port", "0", "--auth-api-key")
-    assert "there is no API key yet: `assay serve --generate-api-key` makes one" in caplog.text
+    assert f"there is no API key yet: `assay apikey create {' '.join(backend)}` makes one" in caplog.text
 
     caplog.clear()
     assay("serve", *backend, "--generate-api-key")

@@ -8,6 +8,7 @@ import pytest
 
 from assay_wsgi.domain import keys
 from assay_wsgi.domain.change import Change
+from assay_wsgi.domain.errors import Invalid
 from assay_wsgi.domain.errors import KeyReplaced
 from assay_wsgi.domain.errors import LastAdminKey
 from assay_wsgi.domain.errors import NotFound
@@ -134,6 +135,30 @@ def test_a_key_that_opens_nothing_is_not_there_to_be_revoked(gone: dict[str, Any
 def test_the_last_key_of_an_admin_of_everything_stays(others: list[ApiKey]):
     with pytest.raises(LastAdminKey):
         keys.revoke([key("a1"), *others], "assay_a1000000", None, NOW)
+
+
+def test_a_key_that_ends_sooner_is_no_other_one():
+    soon, late = key("b2", expires_in_secs=60), key("c3", expires_in_secs=90)
+
+    with pytest.raises(LastAdminKey):
+        keys.revoke([key("a1"), soon, late], "assay_a1000000", None, NOW)
+    with pytest.raises(LastAdminKey):
+        keys.revoke([soon, late], late.prefix, None, NOW)
+    assert keys.revoke([soon, late], soon.prefix, None, NOW).api_keys
+
+
+def test_who_gives_a_whole_key_means_that_key_and_nobody_is_shown_it():
+    assert keys.revoke([key("a1"), key("b2")], secret("b2"), None, NOW).api_keys[0].prefix == "assay_b2000000..."
+    for text in (secret("c3"), secret("c3")[:40], secret("C3"), f"of {secret('c3')}"):
+        with pytest.raises(NotFound) as refused:
+            keys.revoke([key("a1")], text, None, NOW)
+        assert "0" * 9 not in str(refused.value)
+
+
+@pytest.mark.parametrize("wanted", [{"roles": ("viewer",)}, {"roles": ("worker",)}, {"namespaces": ("shop",)}])
+def test_a_first_key_that_could_make_no_others_is_refused(wanted: dict[str, Any]):
+    with pytest.raises(Invalid, match="first key"):
+        keys.create((), NewKey(first=True, **wanted), secret("a1"), None, "x", NOW, was_made=False)
 
 
 def test_other_keys_go_although_no_admin_has_one():

@@ -119,7 +119,9 @@ def _refuse_wrong_database(settings: Settings) -> None:
         store = Store.open(settings.database_url, settings=settings.engine)
         try:
             if settings.auth.api_keys and not settings.jwt.issuer and not _key_was_made(store):
-                log.warning("there is no API key yet: `assay serve --generate-api-key` makes one, on this host")
+                log.warning(
+                    "there is no API key yet: `assay apikey create --backend %s` makes one", settings.backend.shown
+                )
         finally:
             store.close()
     except Unavailable as error:
