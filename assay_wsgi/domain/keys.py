@@ -103,7 +103,8 @@ def create(
     if wanted.first and (wanted.namespaces is not None or ADMIN not in wanted.roles):
         raise Invalid(
             "the first key closes the door that needs none, so it must open all others: "
-            "leave out namespaces, and have admin among its roles, or leave them out too"
+            "leave out namespaces, and have admin among its roles, or leave them out too",
+            code="invalid_value",
         )
     if wanted.idempotent:
         for key in keys:
