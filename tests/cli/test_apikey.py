@@ -58,6 +58,15 @@ def test_a_key_that_is_not_there_is_said_to_be_so(apikey):
     assert "not found: API key assay_00000000" in said.err
 
 
+def test_a_whole_key_is_shown_nowhere(apikey):
+    key = "assay_" + "ab" * 32
+
+    for said in (apikey("revoke", key), apikey("rotate", key)):
+        assert said.code == 1
+        assert "not found: API key assay_abababab" in said.err
+        assert key not in said.out + said.err
+
+
 def test_assays_own_options_make_a_key_and_list_keys(monkeypatch, backend):
     made = call(monkeypatch, "serve", "--backend", backend, "--generate-api-key")
     listed = call(monkeypatch, "serve", "--backend", backend, "--list-api-keys")
